@@ -26,10 +26,21 @@ func CheckKey(key string) error {
 }
 
 // CheckPrefix is CheckKey for what a listing starts with: any beginning of a
-// valid key, the empty one included.
+// valid key, the empty one included. Every segment that a '/' ends must
+// therefore be one that a key may have.
 func CheckPrefix(prefix string) error {
-	if len(prefix) > MaxKey || strings.IndexFunc(prefix, func(r rune) bool { return !keyRune(r) }) >= 0 {
-		return fmt.Errorf("prefix %q: %w", prefix, Invalid)
+	if len(prefix) > MaxKey {
+		return fmt.Errorf("prefix of %d bytes: %w", len(prefix), Invalid)
+	}
+	if i := strings.IndexFunc(prefix, func(r rune) bool { return !keyRune(r) }); i >= 0 {
+		return fmt.Errorf("prefix %q: byte %d is not in [a-z0-9/.-]: %w", prefix, i, Invalid)
+	}
+	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
+		for seg := range strings.SplitSeq(prefix[:i], "/") {
+			if strings.Trim(seg, ".") == "" {
+				return fmt.Errorf("prefix %q: bad segment %q: %w", prefix, seg, Invalid)
+			}
+		}
 	}
 	return nil
 }

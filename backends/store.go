@@ -40,8 +40,8 @@ type Info struct {
 
 // ListOptions narrows a listing. The zero value lists every current object.
 type ListOptions struct {
-	Limit    int  // stop after so many results; 0: no limit
-	OneLevel bool // report "prefix/…/" once for all keys below it; excludes Versions
+	Limit    int  // stop after so many results; 0: no limit; negative: Invalid
+	OneLevel bool // report all keys that share the part up to the first '/' after the prefix once, as that part; with Versions: Invalid
 	Versions bool // every version and marker; newest first within a key
 }
 
@@ -96,7 +96,9 @@ func (c Capabilities) Refusals() []string {
 
 // Store keeps objects. Keys match [CheckKey]. All methods are safe for
 // concurrent use, observe ctx, start no goroutine that outlives the call, and
-// return errors whose kind (see [Kind]) errors.Is can tell.
+// return errors whose kind (see [Kind]) errors.Is can tell. A call that ctx ended
+// returns an error that is also ctx.Err(): Unavailable, or Indeterminate where
+// it may have been applied. Invalid means that nothing was done.
 type Store interface {
 	// Put stores body under key if nothing is there, atomically and durably:
 	// after nil every reader sees all of it, and a crash does not lose it. It
@@ -104,22 +106,26 @@ type Store interface {
 	// without a clear answer (a cancelled Put is this); read the key to learn
 	// more. Unavailable: certainly not applied. Full: no room. The body is not
 	// kept nor changed. len(body) ≤ MaxObject, else Invalid; zero is allowed.
+	// The Info returned may lack Modified.
 	Put(ctx context.Context, key string, body []byte) (Info, error)
 
 	// Get reads n bytes from off, or to the end if n < 0. A range that reaches
 	// past the end is cut short; off beyond the end is Invalid. The Info is of
 	// the whole object. NotExist also where the newest version is a marker and
-	// ref names no version. The caller closes the reader; a short read ends in
-	// an error other than io.EOF.
+	// ref names no version. The caller closes the reader; a short read, and one
+	// that ctx cut off, ends in an error other than io.EOF.
 	Get(ctx context.Context, ref Ref, off, n int64) (io.ReadCloser, Info, error)
 
-	// List yields what lies under prefix in bytewise key order, as of some
-	// moment not before the call. It stops at the first error, yielded last.
+	// List yields the keys that start with prefix, which need not end a segment,
+	// in bytewise order. What is there from the call to the end is yielded; what
+	// comes or goes meanwhile may be. It stops at the first error, yielded last,
+	// and observes ctx between results.
 	List(ctx context.Context, prefix string, o ListOptions) iter.Seq2[Info, error]
 
-	// Erase removes every version and marker of exactly these keys. Absent keys
-	// are no error. What a lock or a soft delete retains is returned; that is
-	// no error either. It may be repeated.
+	// Erase removes every version and marker of exactly these keys, any number
+	// of them. Absent keys are no error. What a lock or a soft delete retains is
+	// returned; that is no error either. It may be repeated. An error leaves some
+	// of the keys erased; one that is Invalid, none.
 	Erase(ctx context.Context, keys ...string) ([]Remnant, error)
 
 	// Probe measures what the store really does, under keys of its own below

@@ -1,0 +1,135 @@
+package backendtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aivault/aivault/backends"
+)
+
+func cancelChecks() []check {
+	return []check{
+		{"cancel-put", "A cancelled Put is Indeterminate, or Unavailable if certainly not applied; the key is absent or complete.", cancelPut},
+		{"cancel-get", "Get observes ctx: a cancelled one fails, and a cut-off read never looks like the end of the object.", cancelGet},
+		{"cancel-list", "List observes ctx: a cancelled listing ends in an error, never as if it were complete.", cancelList},
+		{"cancel-erase", "Erase observes ctx: called with one that has ended, it fails.", cancelErase},
+	}
+}
+
+func cancelPut(ctx context.Context, b *bench) error {
+	body := random(4 << 20)
+	for i, after := range []time.Duration{-1, 0, 20 * time.Microsecond, 200 * time.Microsecond, time.Millisecond, 3 * time.Millisecond, 10 * time.Millisecond} {
+		name := fmt.Sprintf("k%d", i)
+		cctx, cancel := context.WithCancel(ctx)
+		var timer *time.Timer
+		if after < 0 {
+			cancel()
+		} else {
+			timer = time.AfterFunc(after, cancel)
+		}
+		_, err := b.Put(cctx, b.key(name), body)
+		if timer != nil {
+			timer.Stop()
+		}
+		cancel()
+		if after < 0 && err == nil {
+			return errors.New("put with a context that had ended: no error")
+		}
+		got, _, rerr := b.read(ctx, backends.Ref{Key: b.key(name)}, 0, -1)
+		complete, absent := rerr == nil && bytes.Equal(got, body), errors.Is(rerr, backends.NotExist)
+		switch {
+		case !complete && !absent:
+			return fmt.Errorf("after a cancelled put: %d of %d bytes, %w", len(got), len(body), rerr)
+		case err == nil && !complete:
+			return errors.New("put returned nil and the key is absent")
+		case err == nil:
+			continue
+		case !errors.Is(err, context.Canceled):
+			return fmt.Errorf("cancelled put: error %q is not context.Canceled", err)
+		case errors.Is(err, backends.Unavailable) && complete:
+			return fmt.Errorf("put said that it was certainly not applied (%w), yet the object is there", err)
+		}
+		if err := wantKind("cancelled put", err, backends.Indeterminate, backends.Unavailable); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cancelGet(ctx context.Context, b *bench) error {
+	body := random(8 << 20)
+	if _, err := b.put(ctx, "k", body); err != nil {
+		return err
+	}
+	cctx, cancel := context.WithCancel(ctx)
+	cancel()
+	_, _, err := b.read(cctx, backends.Ref{Key: b.key("k")}, 0, -1)
+	if !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("get with a context that had ended: error %v is not context.Canceled", err)
+	}
+
+	cctx, cancel = context.WithCancel(ctx)
+	defer cancel()
+	r, _, err := b.Get(cctx, backends.Ref{Key: b.key("k")}, 0, -1)
+	if err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	defer r.Close()
+	got := make([]byte, 1000)
+	if _, err := io.ReadFull(r, got); err != nil {
+		return fmt.Errorf("reading the first bytes: %w", err)
+	}
+	cancel()
+	rest, err := io.ReadAll(r)
+	got = append(got, rest...)
+	if !bytes.HasPrefix(body, got) {
+		return errors.New("a cancelled read gave wrong bytes")
+	}
+	if err == nil && len(got) != len(body) {
+		return fmt.Errorf("a cancelled read ended cleanly after %d of %d bytes", len(got), len(body))
+	}
+	return nil
+}
+
+func cancelList(ctx context.Context, b *bench) error {
+	if err := b.putAll(ctx, "a", "b/a", "b/b", "c"); err != nil {
+		return err
+	}
+	cctx, cancel := context.WithCancel(ctx)
+	cancel()
+	if got, err := b.names(cctx, "", backends.ListOptions{}); !errors.Is(err, context.Canceled) || len(got) > 0 {
+		return fmt.Errorf("listing with a context that had ended: %q, error %v is not context.Canceled", got, err)
+	}
+
+	cctx, cancel = context.WithCancel(ctx)
+	defer cancel()
+	n := 0
+	for in, err := range b.List(cctx, b.prefix, backends.ListOptions{}) {
+		cancel()
+		if n++; n == 1 && err == nil {
+			continue
+		}
+		if !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("a cancelled listing went on with %+v, %v", in, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("a cancelled listing ended without an error after %d of 4 results", n)
+}
+
+func cancelErase(ctx context.Context, b *bench) error {
+	if err := b.putAll(ctx, "k"); err != nil {
+		return err
+	}
+	cctx, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err := b.Erase(cctx, b.key("k"))
+	if !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("erase with a context that had ended: error %v is not context.Canceled", err)
+	}
+	return wantKind("cancelled erase", err, backends.Indeterminate, backends.Unavailable)
+}
