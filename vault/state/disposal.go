@@ -1,0 +1,257 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+func (a *Artefact) applyExecute(e *entry.Entry) error {
+	b, err := decode[Execute](e)
+	if err != nil {
+		return err
+	}
+	r := a.Vault.Disposal(b.Disposal)
+	if r == nil {
+		return refuse(RuleApproved, "there is no disposal %s", b.Disposal)
+	}
+	if ok, why := r.Approved(); !ok {
+		return refuse(RuleApproved, "%s", why)
+	}
+	if e.Time.Before(r.After.Time) {
+		return refuse(RuleDue, "it is due on %s", r.After)
+	}
+	i := slices.IndexFunc(r.Scope, func(s DisposalScope) bool { return s.Artefact == a.ID })
+	if i < 0 || r.Scope[i].Whole != b.Whole || b.Whole && len(b.Versions) > 0 {
+		return refuse(RuleInScope, "the request does not cover it")
+	}
+	ids := b.Versions
+	if b.Whole {
+		ids = nil
+		for _, v := range a.Versions {
+			if v.State == Live {
+				ids = append(ids, v.VID)
+			}
+			if len(v.Holds) > 0 {
+				return refuse(RuleHeld, "v%d is held", v.Number)
+			}
+		}
+		if a.Whole {
+			return refuse(RuleUnused, "its disposal as a whole is under way")
+		}
+		if a.wholeHeld() {
+			return refuse(RuleHeld, "the artefact is held")
+		}
+	} else if len(ids) == 0 {
+		return refuse(RuleBody, "it names no version")
+	}
+	var vs []*CommittedVersion
+	for _, id := range ids {
+		v := a.byVID[id]
+		switch {
+		case v == nil || v.State != Live:
+			return refuse(RuleTarget, "version %s is not live", id)
+		case !b.Whole && !slices.Contains(r.Scope[i].Versions, id):
+			return refuse(RuleInScope, "the request does not cover v%d", v.Number)
+		case len(v.Holds) > 0:
+			return refuse(RuleHeld, "v%d is held by %s since %s", v.Number, v.Holds[0].By, v.Holds[0].Time)
+		}
+		vs = append(vs, v)
+	}
+	for _, v := range vs {
+		v.State, v.Disposal = Executed, b.Disposal
+	}
+	if b.Whole {
+		a.Whole, a.wholeBy = true, b.Disposal
+	}
+	a.died()
+	return nil
+}
+
+func (a *Artefact) applyCancel(e *entry.Entry) error {
+	b, err := decode[Disposal](e)
+	if err != nil {
+		return err
+	}
+	whole := a.Whole && a.wholeBy == b.Disposal
+	n := 0
+	for _, v := range a.Versions {
+		if v.Disposal != b.Disposal {
+			continue
+		}
+		if whole && v.State > Executed {
+			return refuse(RuleCancel, "v%d is %s", v.Number, v.State)
+		}
+	}
+	for _, v := range a.Versions {
+		if v.Disposal != b.Disposal {
+			continue
+		}
+		if v.State == Executed || v.State == Dropped && !a.deviate.on(RuleCancel) {
+			v.State, v.Disposal = Live, canonical.ID{}
+			n++
+		}
+	}
+	if n == 0 && !whole {
+		return refuse(RuleCancel, "disposal %s has nothing here that can still be cancelled", b.Disposal)
+	}
+	if whole {
+		a.Whole = false
+	}
+	return nil
+}
+
+func (a *Artefact) applyPurged(e *entry.Entry) error {
+	b, err := decode[Purged](e)
+	if err != nil {
+		return err
+	}
+	if len(b.Versions) == 0 || len(b.Retained) > 64 {
+		return refuse(RuleBody, "%d versions, %d retained", len(b.Versions), len(b.Retained))
+	}
+	vs, err := a.named(b.Versions, Shredded)
+	if err != nil {
+		return err
+	}
+	for _, v := range vs {
+		v.State = Erased
+	}
+	return nil
+}
+
+func (a *Artefact) applyHold(e *entry.Entry) error {
+	b, err := decode[Hold](e)
+	if err != nil {
+		return err
+	}
+	if a.holds[b.ID] != nil || b.ID.IsZero() {
+		return refuse(RuleUnused, "hold %s", b.ID)
+	}
+	if len(b.Versions) > MaxNamed || b.Reason == "" {
+		return refuse(RuleBody, "a hold needs a reason, and names at most %d versions", MaxNamed)
+	}
+	h := &PlacedHold{Hold: *b, By: a.Vault.keys[e.Author].Member, Time: e.Time}
+	vs := a.Versions
+	if len(b.Versions) > 0 {
+		vs = nil
+		for _, id := range b.Versions {
+			v := a.byVID[id]
+			if v == nil || v.State != Live && v.State != Executed {
+				return refuse(RuleTarget, "version %s can no longer be held", id)
+			}
+			vs = append(vs, v)
+		}
+	}
+	for _, v := range vs {
+		if v.State == Live || v.State == Executed {
+			v.Holds = append(v.Holds, h)
+		}
+	}
+	a.holds[b.ID] = h
+	return nil
+}
+
+// Held returns the holds in force, unordered.
+func (a *Artefact) Held() []*PlacedHold {
+	var out []*PlacedHold
+	for _, h := range a.holds {
+		if !h.Released {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// wholeHeld reports whether a hold on the artefact as such is in force: it
+// covers versions to come as well.
+func (a *Artefact) wholeHeld() bool {
+	return slices.ContainsFunc(a.Held(), func(h *PlacedHold) bool { return len(h.Versions) == 0 })
+}
+
+func (a *Artefact) applyRelease(e *entry.Entry) error {
+	b, err := decode[Release](e)
+	if err != nil {
+		return err
+	}
+	h := a.holds[b.ID]
+	if h == nil || h.Released {
+		return refuse(RuleTarget, "hold %s is not in force", b.ID)
+	}
+	if by := a.Vault.keys[e.Author].Member; by == h.By {
+		return refuse(RuleSecondPerson, "%s placed it", by)
+	}
+	h.Released = true
+	death := false
+	for _, v := range a.Versions {
+		before := len(v.Holds)
+		v.Holds = slices.DeleteFunc(v.Holds, func(x *PlacedHold) bool { return x == h })
+		if v.State == Executed && before > 0 && len(v.Holds) == 0 {
+			death = true
+		}
+	}
+	if death && a.deviate.on(RuleReleaseDies) {
+		a.died()
+	}
+	return nil
+}
+
+func (a *Artefact) applyQuarantine(e *entry.Entry) error {
+	b, err := decode[Quarantine](e)
+	if err != nil {
+		return err
+	}
+	if len(b.Versions) == 0 || len(b.Versions) > MaxNamed || b.Reason == "" {
+		return refuse(RuleBody, "a quarantine needs a reason and 1 to %d versions", MaxNamed)
+	}
+	by := a.Vault.keys[e.Author].Member
+	for _, id := range b.Versions {
+		if a.byVID[id] == nil {
+			return refuse(RuleTarget, "version %s does not exist", id)
+		}
+	}
+	for _, id := range b.Versions {
+		if v := a.byVID[id]; e.Kind == KindClear {
+			v.Quarantined = nil
+		} else if v.Quarantined == nil {
+			v.Quarantined = &PlacedQuarantine{Quarantine: *b, By: by, Time: e.Time}
+		}
+	}
+	return nil
+}
+
+func (a *Artefact) applyEvidence(e *entry.Entry) error {
+	by := a.Vault.keys[e.Author].Member
+	switch e.Kind {
+	case KindApprove:
+		b, err := decode[Approve](e)
+		if err != nil {
+			return err
+		}
+		v := a.byVID[b.Version]
+		if v == nil {
+			return refuse(RuleTarget, "version %s does not exist", b.Version)
+		}
+		if v.By == by {
+			return refuse(RuleSecondPerson, "%s pushed it", by)
+		}
+		v.Approvals = append(v.Approvals, Approval{By: by, Time: e.Time})
+	case KindAttest:
+		b, err := decode[Attest](e)
+		if err != nil {
+			return err
+		}
+		v := a.byVID[b.Version]
+		if v == nil || v.Digest != b.Digest {
+			return refuse(RuleTarget, "version %s with digest %s does not exist", b.Version, b.Digest)
+		}
+		v.Evidence = append(v.Evidence, Evidence{Attest: *b, By: by, Time: e.Time})
+	default:
+		if b, err := decode[Verified](e); err != nil {
+			return err
+		} else if !slices.Contains([]string{"verified", "inconclusive", "failed"}, b.Result) {
+			return refuse(RuleBody, "result %q", b.Result)
+		}
+	}
+	return nil
+}

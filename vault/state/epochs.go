@@ -1,0 +1,215 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+// Epoch returns an epoch by id, or nil.
+func (a *Artefact) Epoch(eid canonical.ID) *Epoch {
+	for _, ep := range a.Epochs {
+		if ep.EID == eid {
+			return ep
+		}
+	}
+	return nil
+}
+
+func (a *Artefact) applyIntent(e *entry.Entry) error {
+	b, err := decode[Intent](e)
+	if err != nil {
+		return err
+	}
+	if a.Epoch(b.EID) != nil || b.EID.IsZero() {
+		return refuse(RuleUnused, "epoch %s", b.EID)
+	}
+	if b.Label == "" || len(b.Label) > 100 {
+		return refuse(RuleBody, "label %q", b.Label)
+	}
+	if b.Custody.Mode != a.Vault.Custody.Mode || !slices.Equal(b.Custody.Keepers, a.Vault.Custody.Keepers) {
+		return refuse(RuleCustody, "the vault's custody is another")
+	}
+	a.Epochs = append(a.Epochs, &Epoch{Intent: *b})
+	return nil
+}
+
+func (a *Artefact) applyCandidate(e *entry.Entry) error {
+	b, err := decode[Candidate](e)
+	if err != nil {
+		return err
+	}
+	ep := a.Epoch(b.EID)
+	switch {
+	case ep == nil:
+		return refuse(RuleTarget, "no intent for epoch %s", b.EID)
+	case ep.Candidate != nil && a.deviate.on(RuleFirst):
+		return refuse(RuleFirst, "epoch %s has a candidate", b.EID)
+	case ep.activationSinceIntent && a.deviate.on(RuleIntentFresh):
+		return refuse(RuleIntentFresh, "another epoch was activated since the intent")
+	case b.Mode != ep.Custody.Mode || len(b.Keys) != len(ep.Custody.Keepers) || b.Recipient == "":
+		return refuse(RuleCustody, "not the keepers of the intent")
+	}
+	for i, k := range b.Keys {
+		if k.Instance != ep.Custody.Keepers[i].Instance || k.Ref == "" || len(k.Ref) > 200 {
+			return refuse(RuleCustody, "not the keepers of the intent")
+		}
+	}
+	ep.Candidate = b
+	return nil
+}
+
+func (a *Artefact) applyActivate(e *entry.Entry) error {
+	b, err := decode[Activate](e)
+	if err != nil {
+		return err
+	}
+	if b.Survivors != a.Survivors() {
+		return refuse(RuleSurvivors, "it keeps %d versions where %d are live, or others", b.Survivors.Count, len(a.LiveSet()))
+	}
+	if b.None {
+		if !a.Whole || b.Survivors.Count != 0 || !b.EID.IsZero() {
+			return refuse(RuleSurvivors, "no disposal of the whole artefact is under way, or versions are held")
+		}
+		a.activate(nil)
+		a.Ended, a.Activated, a.ActivatedAt = true, b, e.Position()
+		return nil
+	}
+	ep := a.Epoch(b.EID)
+	if ep == nil || ep.Candidate == nil || ep.Activated {
+		return refuse(RuleTarget, "epoch %s is no candidate", b.EID)
+	}
+	if !ep.CanActivate() && a.deviate.on(RuleActivateFresh) {
+		return refuse(RuleActivateFresh, "an activation or a death stands after the intent of epoch %s", b.EID)
+	}
+	if b.Seed.IsZero() || b.Index.Key == "" {
+		return refuse(RuleBody, "it binds no seed or no index")
+	}
+	a.activate(ep)
+	ep.Activated = true
+	a.Activated, a.ActivatedAt = b, e.Position()
+	return nil
+}
+
+// activate makes ep current (nil: no epoch). Every other candidate that stands
+// is superseded, every version that is not live is dropped: the point of no return.
+func (a *Artefact) activate(ep *Epoch) {
+	for _, o := range a.Epochs {
+		o.activationSinceIntent = true
+		if o.Candidate != nil && o != ep {
+			o.superseded = true
+		}
+	}
+	for _, v := range a.Versions {
+		if v.State == Executed && !a.counts(v) {
+			v.State = Dropped
+		}
+	}
+	a.Current = ep
+}
+
+// died records a death: whatever was prepared before it must not be activated.
+func (a *Artefact) died() {
+	for _, ep := range a.Epochs {
+		ep.deathSinceIntent = true
+	}
+}
+
+// counts reports whether an epoch activated now must carry v: live, or held.
+func (a *Artefact) counts(v *CommittedVersion) bool {
+	return v.State == Live || v.State == Executed && len(v.Holds) > 0 && a.deviate.on(RuleHoldLives)
+}
+
+// LiveSet returns the versions that an epoch activated now must carry, sorted by id.
+func (a *Artefact) LiveSet() []*CommittedVersion {
+	var out []*CommittedVersion
+	for _, v := range a.Versions {
+		if a.counts(v) {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(x, y *CommittedVersion) int { return slices.Compare(x.VID[:], y.VID[:]) })
+	return out
+}
+
+// Survivors binds LiveSet.
+func (a *Artefact) Survivors() Survivors {
+	live := a.LiveSet()
+	ids := make([]canonical.ID, len(live))
+	for i, v := range live {
+		ids[i] = v.VID
+	}
+	return BindSurvivors(ids)
+}
+
+// BindSurvivors binds a set of version ids, which must be sorted: SHA-256 over
+// their number (64 bit, big-endian) and the ids.
+func BindSurvivors(ids []canonical.ID) Survivors {
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(ids))))
+	for _, id := range ids {
+		h.Write(id[:])
+	}
+	return Survivors{Count: len(ids), Digest: canonical.Digest(h.Sum(nil))}
+}
+
+// Doomed returns the epochs whose keys must be destroyed before any version
+// they carried can be called destroyed: every candidate that stands before the
+// latest activation and is not current, unless that is on record already.
+func (a *Artefact) Doomed() []*Epoch {
+	var out []*Epoch
+	for _, ep := range a.Epochs {
+		if ep.superseded && !ep.KeysDestroyed {
+			out = append(out, ep)
+		}
+	}
+	return out
+}
+
+func (a *Artefact) applyDestroyed(e *entry.Entry) error {
+	b, err := decode[Destroyed](e)
+	if err != nil {
+		return err
+	}
+	named := map[string]bool{}
+	for _, k := range b.Keys {
+		ep := a.Epoch(k.EID)
+		if ep == nil || ep.Candidate == nil || !ep.superseded || !slices.Contains(ep.Candidate.Keys, k.KeyRef) {
+			return refuse(RuleTarget, "key %s of epoch %s is not a superseded one", k.Ref, k.EID)
+		}
+		if k.State != "destroyed" {
+			return refuse(RuleEveryKey, "key %s is %s", k.Ref, k.State)
+		}
+		named[keyName(k.EID, k.KeyRef)] = true
+	}
+	for _, ep := range a.Doomed() {
+		gone := 0
+		for _, k := range ep.Candidate.Keys {
+			if named[keyName(ep.EID, k)] {
+				gone++
+			}
+		}
+		if gone < len(ep.Candidate.Keys) && (ep.Candidate.Mode == AnyOf || gone == 0) {
+			return refuse(RuleEveryKey, "%d of %d keys of epoch %s are named", gone, len(ep.Candidate.Keys), ep.EID)
+		}
+	}
+	vs, err := a.named(b.Versions, Dropped)
+	if err != nil {
+		return err
+	}
+	for _, ep := range a.Doomed() {
+		ep.KeysDestroyed = true
+	}
+	for _, v := range vs {
+		v.State, v.DestroyedAt, v.DestroyedTime = Shredded, e.Position(), e.Time
+	}
+	return nil
+}
+
+func keyName(eid canonical.ID, k KeyRef) string {
+	return fmt.Sprintf("%s %s %s", eid, k.Instance, k.Ref)
+}

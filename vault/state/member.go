@@ -1,0 +1,151 @@
+package state
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/crypto/dsse"
+	"github.com/aivault/aivault/crypto/identity"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+// Key is a signing key that is or was a member's.
+type Key struct {
+	Public *dsse.PublicKey
+	Member string
+	Until  entry.Time // after a rotation: the end of the overlap; zero: no end
+	Dead   bool       // removed or replaced
+}
+
+// Member is one member. Removed members stay known, so that what they signed can be judged.
+type Member struct {
+	Name      string
+	Public    identity.Public
+	Roles     []Grant
+	Env       string
+	Person    string
+	Expires   entry.Time
+	Since     entry.Position // of the entry that added or re-keyed the member
+	Removed   bool
+	Suspended bool
+}
+
+// Taint is a window in which a key's signatures are not trusted for known good.
+type Taint struct {
+	Key      canonical.Digest
+	From, To entry.Time
+}
+
+// Active reports whether the member may act at t.
+func (m *Member) Active(t entry.Time) bool {
+	return !m.Removed && !m.Suspended && (m.Expires.IsZero() || t.Before(m.Expires.Time))
+}
+
+// Has reports whether the member has a role for the artefact called name, or vault-wide for "".
+func (m *Member) Has(role, name string) bool {
+	return slices.ContainsFunc(m.Roles, func(g Grant) bool { return g.Role == role && MatchGlob(g.Glob, name) })
+}
+
+// Members returns the members that are not removed, by name.
+func (v *Vault) Members() []*Member {
+	var out []*Member
+	for _, name := range slices.Sorted(maps.Keys(v.members)) {
+		if m := v.members[name]; !m.Removed {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Member returns a member by name, removed ones included, or nil.
+func (v *Vault) Member(name string) *Member { return v.members[name] }
+
+// ByKey returns the member whose key has this id, removed ones included, or nil.
+func (v *Vault) ByKey(keyID canonical.Digest) *Member {
+	if k, ok := v.keys[keyID]; ok {
+		return v.members[k.Member]
+	}
+	return nil
+}
+
+// count returns how many members active at t have a role vault-wide.
+func (v *Vault) count(role string, t entry.Time) int {
+	n := 0
+	for _, m := range v.members {
+		if m.Active(t) && m.Has(role, "") {
+			n++
+		}
+	}
+	return n
+}
+
+// authorise verifies an entry's signatures and says whether its author may
+// write it on the artefact called name ("" for the vault). An unknown key or a
+// bad signature is ErrUnverifiable; a broken rule is a refusal.
+func (v *Vault) authorise(e *entry.Entry, name string) error {
+	var signers []string
+	author := ""
+	for _, s := range e.Envelope.Signatures {
+		id, err := canonical.ParseDigest(s.KeyID)
+		if err != nil {
+			return unverifiable(e, "key id %q", s.KeyID)
+		}
+		k, ok := v.keys[id]
+		if !ok {
+			if e.Kind == KindMemberRotate && id != e.Author {
+				continue // the new key, verified with the body
+			}
+			return unverifiable(e, "signed by an unknown key %s", s.KeyID)
+		}
+		if err := e.Envelope.Verify(k.Public); err != nil {
+			return unverifiable(e, "%v", err)
+		}
+		if id == e.Author {
+			author = k.Member
+		}
+		if m := v.members[k.Member]; !k.Dead && m.Active(e.Time) && (k.Until.IsZero() || e.Time.Before(k.Until.Time)) && !slices.Contains(signers, k.Member) {
+			signers = append(signers, k.Member)
+		}
+	}
+	switch {
+	case author == "":
+		return unverifiable(e, "not signed by its author")
+	case !slices.Contains(signers, author):
+		return refuse(RuleMember, "%s was not an active member, or the key was replaced", author)
+	case !permits(v.members[author].Roles, e.Kind, name):
+		return refuse(RuleRole, "%s has none of the roles %v here", author, roleTable[e.Kind])
+	}
+	if need := v.Policy.AdminQuorum; need > 1 && slices.Equal(roleTable[e.Kind], []string{Admin}) {
+		n := 0
+		for _, s := range signers {
+			if v.members[s].Has(Admin, "") {
+				n++
+			}
+		}
+		if n < need {
+			return refuse(RuleQuorum, "%d of %d admins signed", n, need)
+		}
+	}
+	return nil
+}
+
+// checkMember builds a member from what an admin entered.
+func checkMember(s MemberSpec) (*Member, error) {
+	if err := CheckShortName(s.Name); err != nil {
+		return nil, refuse(RuleBody, "%v", err)
+	}
+	pub, err := identity.ParsePublic(s.Key)
+	if err != nil {
+		return nil, refuse(RuleBody, "key of %s: %v", s.Name, err)
+	}
+	if len(s.Roles) > 32 || len(s.Env) > 64 || len(s.Person) > 256 {
+		return nil, refuse(RuleBody, "member %s: too many roles, or too long a text", s.Name)
+	}
+	for _, g := range s.Roles {
+		if !slices.Contains(Roles(), g.Role) || CheckGlob(g.Glob) != nil {
+			return nil, refuse(RuleBody, "member %s: role %q for %q", s.Name, g.Role, g.Glob)
+		}
+	}
+	return &Member{Name: s.Name, Public: pub, Roles: s.Roles, Env: s.Env, Person: s.Person, Expires: s.Expires}, nil
+}

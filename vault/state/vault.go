@@ -1,0 +1,312 @@
+package state
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/crypto/identity"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+// Vault is the fold of the vault's journal up to Head. It is immutable: Apply
+// returns the next one. All methods are safe for concurrent use.
+type Vault struct {
+	Genesis  canonical.Digest
+	Head     entry.Position
+	Time     entry.Time // of the entry at Head
+	Metadata []Metadata // in order; the last one is current
+	Custody  Custody
+	Policy   Policy
+
+	members   map[string]*Member
+	keys      map[canonical.Digest]Key
+	taints    []Taint
+	groups    map[string]Group
+	grants    []ReadRule
+	plugins   []Plugin
+	disposals map[canonical.ID]*Request
+}
+
+// Request is a disposal as the vault journal knows it.
+type Request struct {
+	DisposalRequest
+	By        string
+	At        entry.Position
+	Time      entry.Time
+	Approvals []Approval
+	Cancelled bool
+	Accepted  string // by whom; "" while it is not
+	sole      bool   // when it was requested there was one custodian
+	needed    int    // the strictest policy in force since the request
+}
+
+// Approval is one custodian's.
+type Approval struct {
+	By   string
+	Time entry.Time
+}
+
+// Approved reports whether policy's approvals are there: those of custodians
+// other than the requester, or the sole custodian's own.
+func (r *Request) Approved() (bool, string) {
+	if r.Cancelled {
+		return false, "it was cancelled"
+	}
+	n, own := 0, false
+	for _, a := range r.Approvals {
+		if a.By == r.By {
+			own = true
+		} else {
+			n++
+		}
+	}
+	if n >= r.needed || own && r.sole && r.needed <= 1 {
+		return true, ""
+	}
+	return false, fmt.Sprintf("%d of %d approvals by custodians other than %s", n, r.needed, r.By)
+}
+
+var vaultKinds = map[string]bool{
+	KindGenesis: true, KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
+	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
+	KindPolicy: true, KindCustody: true, KindPlugin: true, KindDisposalRequest: true, KindDisposalApprove: true,
+	KindDisposalCancel: true, KindDisposalAccept: true, KindSkip: true, KindFence: true,
+}
+
+// NewVault folds entry 0. Its signature is its founder's own; that it is the
+// right vault is for the caller to know, by its hash.
+func NewVault(e *entry.Entry) (*Vault, error) {
+	if e.Kind != KindGenesis || !e.Critical || e.Seq != 0 || e.Journal != entry.VaultJournal {
+		return nil, fmt.Errorf("%w: the vault's first entry is a %s, number %d", ErrUnverifiable, e.Kind, e.Seq)
+	}
+	g, err := decode[Genesis](e)
+	if err != nil {
+		return nil, unverifiable(e, "%v", err)
+	}
+	m, err := checkMember(g.Founder)
+	if err != nil {
+		return nil, unverifiable(e, "%v", err)
+	}
+	if err := checkCustody(g.Custody); err != nil {
+		return nil, unverifiable(e, "%v", err)
+	}
+	if err := checkPolicy(g.Policy); err != nil {
+		return nil, unverifiable(e, "%v", err)
+	}
+	v := &Vault{
+		Genesis: e.Hash, Head: e.Position(), Time: e.Time, Metadata: []Metadata{g.Metadata}, Custody: g.Custody, Policy: g.Policy,
+		members: map[string]*Member{}, keys: map[canonical.Digest]Key{},
+		groups: map[string]Group{}, disposals: map[canonical.ID]*Request{},
+	}
+	m.Since = e.Position()
+	if err := v.admit(m); err != nil {
+		return nil, unverifiable(e, "%v", err)
+	}
+	if err := v.authorise(e, ""); err != nil && !isRefusal(err) {
+		return nil, err
+	}
+	if !m.Has(Admin, "") {
+		return nil, unverifiable(e, "the founder is no admin")
+	}
+	return v, nil
+}
+
+// Apply folds the next entry, which must chain to Head. It returns the state
+// after it; a Void if the entry does not count; an error wrapping
+// ErrUnverifiable or entry.ErrUpgrade if the journal cannot be read past it.
+func (v *Vault) Apply(e *entry.Entry) (*Vault, *Void, error) {
+	known, err := checkKnown(e, vaultKinds)
+	if err != nil {
+		return nil, nil, err
+	}
+	next := v.clone()
+	next.Head, next.Time = e.Position(), e.Time
+	err = next.authorise(e, "")
+	if err == nil && known {
+		err = next.apply(e)
+	}
+	if err == nil {
+		return next, nil, nil
+	}
+	r, ok := err.(*refusal)
+	if !ok {
+		return nil, nil, err
+	}
+	same := *v
+	same.Head, same.Time = e.Position(), e.Time
+	return &same, v.void(e, r), nil
+}
+
+func (v *Vault) void(e *entry.Entry, r *refusal) *Void {
+	name := "an unknown member"
+	if m := v.ByKey(e.Author); m != nil {
+		name = m.Name
+	}
+	return &Void{At: e.Position(), Kind: e.Kind, Author: name, Key: e.Author, Time: e.Time, Rule: r.rule, Why: r.why}
+}
+
+func (v *Vault) clone() *Vault {
+	n := *v
+	n.members, n.keys = maps.Clone(v.members), maps.Clone(v.keys)
+	n.groups, n.disposals = maps.Clone(v.groups), maps.Clone(v.disposals)
+	n.Metadata, n.taints = slices.Clip(v.Metadata), slices.Clip(v.taints)
+	n.grants, n.plugins = slices.Clip(v.grants), slices.Clip(v.plugins)
+	return &n
+}
+
+func (v *Vault) apply(e *entry.Entry) error {
+	switch e.Kind {
+	case KindGenesis:
+		return refuse(RuleRegistered, "a vault has one genesis")
+	case KindMemberAdd, KindMemberRemove, KindMemberRekey, KindMemberRotate, KindMemberSuspend, KindMemberResume, KindMemberTaint:
+		return v.applyMember(e)
+	case KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept:
+		return v.applyDisposal(e)
+	case KindGroup:
+		b, err := decode[Group](e)
+		if err != nil {
+			return err
+		}
+		if err := CheckShortName(b.Name); err != nil {
+			return refuse(RuleBody, "%v", err)
+		}
+		v.groups[b.Name] = *b
+	case KindRule:
+		b, err := decode[ReadRule](e)
+		if err != nil {
+			return err
+		}
+		if CheckGlob(b.Glob) != nil || len(b.Readers) == 0 || len(b.Readers) > 64 {
+			return refuse(RuleBody, "readers of %q", b.Glob)
+		}
+		v.grants = append(v.grants, *b)
+	case KindPolicy:
+		b, err := decode[PolicySet](e)
+		if err != nil {
+			return err
+		}
+		if err := checkPolicy(b.Policy); err != nil {
+			return err
+		}
+		if n := v.count(Admin, e.Time); b.Policy.AdminQuorum > n {
+			return refuse(RuleLastAdmin, "a quorum of %d among %d admins", b.Policy.AdminQuorum, n)
+		}
+		v.Policy = b.Policy
+		v.tightenRequests()
+	case KindCustody:
+		b, err := decode[CustodySet](e)
+		if err != nil {
+			return err
+		}
+		if err := checkCustody(b.Custody); err != nil {
+			return err
+		}
+		v.Custody = b.Custody
+	case KindPlugin:
+		b, err := decode[Plugin](e)
+		if err != nil {
+			return err
+		}
+		if err := CheckShortName(b.Name); err != nil {
+			return refuse(RuleBody, "%v", err)
+		}
+		v.plugins = slices.DeleteFunc(slices.Clone(v.plugins), func(p Plugin) bool {
+			return p.Name == b.Name && p.Platform == b.Platform && p.SHA256 == b.SHA256
+		})
+		if !b.Remove {
+			v.plugins = append(v.plugins, *b)
+		}
+	case KindSkip, KindFence:
+	}
+	return nil
+}
+
+// admit makes a member's key known. A key is one member's for ever.
+func (v *Vault) admit(m *Member) error {
+	id, err := canonical.ParseDigest(m.Public.Key.KeyID())
+	if err != nil {
+		return err
+	}
+	if _, taken := v.keys[id]; taken {
+		return refuse(RuleUnused, "the key of %s is or was a member's", m.Name)
+	}
+	v.members[m.Name] = m
+	v.keys[id] = Key{Public: m.Public.Key, Member: m.Name}
+	return nil
+}
+
+// retire marks a member's keys dead, or ending at until.
+func (v *Vault) retire(name string, until entry.Time) {
+	for id, k := range v.keys {
+		if k.Member == name && !k.Dead {
+			if until.IsZero() {
+				k.Dead = true
+			} else if k.Until.IsZero() || until.Before(k.Until.Time) {
+				k.Until = until
+			}
+			v.keys[id] = k
+		}
+	}
+}
+
+// CurrentMetadata is the metadata identity to seal to.
+func (v *Vault) CurrentMetadata() Metadata { return v.Metadata[len(v.Metadata)-1] }
+
+// Disposal returns a request by id, or nil.
+func (v *Vault) Disposal(id canonical.ID) *Request { return v.disposals[id] }
+
+// Disposals returns all requests, oldest first.
+func (v *Vault) Disposals() []*Request {
+	out := slices.Collect(maps.Values(v.disposals))
+	slices.SortFunc(out, func(a, b *Request) int { return int(a.At.Seq) - int(b.At.Seq) })
+	return out
+}
+
+// Tainted reports whether what the key signed at t is not to be trusted.
+func (v *Vault) Tainted(key canonical.Digest, t entry.Time) bool {
+	return slices.ContainsFunc(v.taints, func(w Taint) bool {
+		return w.Key == key && !t.Before(w.From.Time) && !t.After(w.To.Time)
+	})
+}
+
+// Recipients returns the public halves of all members that may still read, in
+// order of names: what a metadata identity is sealed to.
+func (v *Vault) Recipients() []identity.Public {
+	var out []identity.Public
+	for _, m := range v.Members() {
+		out = append(out, m.Public)
+	}
+	return out
+}
+
+func unverifiable(e *entry.Entry, format string, args ...any) error {
+	return fmt.Errorf("%w: %s entry %d of journal %s: %s", ErrUnverifiable, e.Kind, e.Seq, e.Journal, fmt.Sprintf(format, args...))
+}
+
+func isRefusal(err error) bool {
+	_, ok := err.(*refusal)
+	return ok
+}
+
+func checkCustody(c Custody) error {
+	if len(c.Keepers) == 0 || len(c.Keepers) > 8 || c.Mode != AnyOf && c.Mode != AllOf {
+		return refuse(RuleBody, "custody %q with %d keepers", c.Mode, len(c.Keepers))
+	}
+	seen := map[string]bool{}
+	for _, k := range c.Keepers {
+		if k.Instance == "" || len(k.Instance) > 200 || k.Kind == "" || len(k.Kind) > 64 || seen[k.Instance] {
+			return refuse(RuleBody, "keeper %q of kind %q", k.Instance, k.Kind)
+		}
+		seen[k.Instance] = true
+	}
+	return nil
+}
+
+func checkPolicy(p Policy) error {
+	if p.Approvals < 1 || p.Approvals > 16 || p.AdminQuorum < 1 || p.AdminQuorum > 16 {
+		return refuse(RuleBody, "policy: approvals %d, admin quorum %d (1 to 16)", p.Approvals, p.AdminQuorum)
+	}
+	return nil
+}

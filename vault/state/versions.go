@@ -1,0 +1,241 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+// VersionState is how far a version has come.
+type VersionState uint8
+
+const (
+	Live     VersionState = iota + 1
+	Executed              // its disposal has begun; refused to readers; still cancellable
+	Dropped               // the current epoch does not carry it; its old keys are being destroyed
+	Shredded              // every key that opened it is destroyed
+	Erased                // and storage holds nothing of it but what is kept or retained
+)
+
+var versionStates = map[VersionState]string{Live: "live", Executed: "disabled", Dropped: "dropped", Shredded: "destroyed", Erased: "purged"}
+
+func (s VersionState) String() string { return versionStates[s] }
+
+// CommittedVersion is a version that a valid entry committed. Its number never changes.
+type CommittedVersion struct {
+	Version
+	Number int
+	At     entry.Position
+	Time   entry.Time
+	By     string
+	Key    canonical.Digest // that signed it
+	Op     canonical.ID
+
+	State         VersionState
+	Disposal      canonical.ID // that executed it
+	DestroyedAt   entry.Position
+	DestroyedTime entry.Time
+	Holds         []*PlacedHold // in force
+	Quarantined   *PlacedQuarantine
+	Approvals     []Approval
+	Evidence      []Evidence
+}
+
+// PlacedHold is a hold in force, or released.
+type PlacedHold struct {
+	Hold
+	By       string
+	Time     entry.Time
+	Released bool
+}
+
+// PlacedQuarantine is a quarantine in force.
+type PlacedQuarantine struct {
+	Quarantine
+	By   string
+	Time entry.Time
+}
+
+// Evidence is one attestation.
+type Evidence struct {
+	Attest
+	By   string
+	Time entry.Time
+}
+
+// Kinds of artefacts and classifications that a version may have.
+func ArtefactKinds() []string {
+	return []string{"model", "dataset", "config", "prompt", "system", "evaluation"}
+}
+
+func Classifications() []string { return []string{"public", "internal", "confidential"} }
+
+// LineageRoles lists how a version may descend from another.
+func LineageRoles() []string {
+	return []string{"trained-on", "fine-tuned-from", "distilled-from", "merged-from", "quantized-from", "adapter-for",
+		"tokenizer-of", "config-of", "prompt-of", "evaluated-with"}
+}
+
+// Check reports whether the descriptive fields are within limits; a client
+// calls it before it sends the first byte.
+func (b *Version) Check() error {
+	size := 0
+	for k, v := range b.Labels {
+		size += len(k) + len(v)
+		if k == "" {
+			return refuse(RuleBody, "a label without a name")
+		}
+	}
+	switch {
+	case !slices.Contains(ArtefactKinds(), b.Kind):
+		return refuse(RuleBody, "kind %q: one of %v", b.Kind, ArtefactKinds())
+	case !slices.Contains(Classifications(), b.Classification):
+		return refuse(RuleBody, "classification %q: one of %v", b.Classification, Classifications())
+	case size > 1024 || len(b.Labels) > 64:
+		return refuse(RuleBody, "labels of %d bytes: at most 1024, in at most 64 labels", size)
+	case len(b.Borrowed) > 64 || len(b.Lineage) > 64 || len(b.Sources) > 16:
+		return refuse(RuleBody, "too many borrowed versions, lineage edges or sources")
+	}
+	for _, s := range b.Sources {
+		if s.URL == "" || len(s.URL) > 1024 {
+			return refuse(RuleBody, "source %q", s.URL)
+		}
+	}
+	for _, l := range b.Lineage {
+		if !slices.Contains(LineageRoles(), l.Role) {
+			return refuse(RuleBody, "lineage role %q: one of %v", l.Role, LineageRoles())
+		}
+	}
+	return nil
+}
+
+func (a *Artefact) applyVersion(e *entry.Entry) error {
+	b, err := decode[Version](e)
+	if err != nil {
+		return err
+	}
+	if err := b.Check(); err != nil {
+		return err
+	}
+	on := a.deviate.on
+	switch {
+	case b.VID.IsZero() || b.Recipient == "" || b.Manifest.Key == "" || b.References.Key == "" || b.Stored < 0 || b.Uploaded < 0:
+		return refuse(RuleBody, "it binds no manifest, references or recipient")
+	case a.byVID[b.VID] != nil:
+		return refuse(RuleUnused, "version %s", b.VID)
+	case a.condemned[b.VID]:
+		return refuse(RuleCondemned, "gc has condemned %s", b.VID)
+	case a.Whole && on(RuleWhole):
+		return refuse(RuleWhole, "a disposal of the whole artefact is under way")
+	case a.Current == nil || a.Current.EID != b.EID && on(RuleEpoch):
+		return refuse(RuleEpoch, "epoch %s is not current", b.EID)
+	case a.Generation() == nil || a.Generation().GID != b.GID:
+		return refuse(RuleGeneration, "generation %s is not current", b.GID)
+	}
+	for _, id := range b.Borrowed {
+		if v := a.byVID[id]; (v == nil || v.State != Live) && on(RuleBorrowed) {
+			return refuse(RuleBorrowed, "it borrowed through %s, which is not live", id)
+		}
+	}
+	by := a.Vault.keys[e.Author].Member
+	if b.Move != "" {
+		if err := a.mayMove(by, b.Move); err != nil {
+			return err
+		}
+	}
+	v := &CommittedVersion{Version: *b, Number: len(a.Versions) + 1, At: e.Position(), Time: e.Time, By: by, Key: e.Author, Op: e.Op, State: Live}
+	for _, h := range a.Held() {
+		if len(h.Versions) == 0 {
+			v.Holds = append(v.Holds, h)
+		}
+	}
+	a.Versions = append(a.Versions, v)
+	a.byVID[b.VID] = v
+	if k := (opKey{e.Author, e.Op}); a.ops[k] == nil {
+		a.ops[k] = v
+	}
+	if b.Move != "" {
+		a.move(b.Move, Move{To: b.VID, At: e.Position(), Time: e.Time, By: by, Reason: "push"})
+	}
+	return nil
+}
+
+// mayMove says whether a push by this member may move a channel with it.
+func (a *Artefact) mayMove(by, channel string) error {
+	if err := CheckShortName(channel); err != nil {
+		return refuse(RuleBody, "%v", err)
+	}
+	if m := a.Vault.members[by]; m == nil || !m.Has(Operator, a.Name) {
+		return refuse(RuleRole, "%s is no operator here and cannot move channel %s", by, channel)
+	}
+	return nil
+}
+
+// MayMove reports whether a push by the member called by may move the channel with it.
+func (a *Artefact) MayMove(by, channel string) bool { return a.mayMove(by, channel) == nil }
+
+// Version returns a version by id, or nil.
+func (a *Artefact) Version(vid canonical.ID) *CommittedVersion { return a.byVID[vid] }
+
+// Latest returns the newest live version, or nil.
+func (a *Artefact) Latest() *CommittedVersion {
+	for _, v := range slices.Backward(a.Versions) {
+		if v.State == Live {
+			return v
+		}
+	}
+	return nil
+}
+
+// ByOp returns the version that this author's operation committed, or nil.
+func (a *Artefact) ByOp(author canonical.Digest, op canonical.ID) *CommittedVersion {
+	return a.ops[opKey{author, op}]
+}
+
+// Condemned reports whether gc has condemned an uncommitted version id.
+func (a *Artefact) Condemned(vid canonical.ID) bool { return a.condemned[vid] }
+
+func (a *Artefact) applyCondemn(e *entry.Entry) error {
+	b, err := decode[Versions](e)
+	if err != nil {
+		return err
+	}
+	if len(b.Versions) == 0 || len(b.Versions) > MaxNamed {
+		return refuse(RuleBody, "%d versions: 1 to %d", len(b.Versions), MaxNamed)
+	}
+	for _, id := range b.Versions {
+		if a.byVID[id] == nil {
+			a.condemned[id] = true
+		}
+	}
+	return nil
+}
+
+// named looks versions up; each must be in the given state.
+func (a *Artefact) named(ids []canonical.ID, want VersionState) ([]*CommittedVersion, error) {
+	if len(ids) > MaxNamed {
+		return nil, refuse(RuleBody, "%d versions: at most %d", len(ids), MaxNamed)
+	}
+	out := make([]*CommittedVersion, 0, len(ids))
+	for _, id := range ids {
+		v := a.byVID[id]
+		if v == nil {
+			return nil, refuse(RuleTarget, "version %s does not exist", id)
+		}
+		if v.State != want {
+			return nil, refuse(RuleTarget, "v%d is %s, not %s", v.Number, v.State, want)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// MaxNamed bounds the versions that one entry names.
+const MaxNamed = 256
+
+// Ref names the version for people.
+func (v *CommittedVersion) Ref(artefact string) string {
+	return fmt.Sprintf("%s@v%d", artefact, v.Number)
+}
