@@ -1,0 +1,100 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aivault/aivault/backends"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+const (
+	minPause = 20 * time.Millisecond
+	maxPause = 2 * time.Second
+	// maxVanished bounds how often a slot may be taken and empty at once before it is called blocked.
+	maxVanished = 4
+)
+
+// Append puts e, which must follow log's head, into its slot. seal seals the
+// object to the vault's metadata identity; it is called once: a retry sends the
+// same bytes, and what is found in the slot is compared with them. Append
+// returns the log with e at its head. A store that gives no clear answer is
+// asked again until ctx ends or, in one piece, for Stall.
+//
+// ErrLost: another writer's object stands there; read again and build the entry
+// anew, under the number it then gets. Any other error leaves it open whether
+// the entry stands; the next Read tells, by the entry's operation id.
+func (j *Journal) Append(ctx context.Context, log *Log, e *entry.Entry, seal func(plain []byte) ([]byte, error)) (*Log, error) {
+	entries := append(log.Entries[:len(log.Entries):len(log.Entries)], e)
+	sealed, err := seal(encodeObject(entries))
+	if err != nil {
+		return nil, fmt.Errorf("sealing entry %d: %w", e.Seq, err)
+	}
+	key := j.key(e.Seq)
+	if j.Stall > 0 {
+		stalled := fmt.Errorf("no clear answer from the store for %v: %w", j.Stall, backends.Unavailable)
+		limited, cancel := context.WithTimeoutCause(ctx, j.Stall, stalled)
+		defer cancel()
+		ctx = limited
+	}
+	vanished := 0
+	for attempt := 0; ; attempt++ {
+		_, err := j.Store.Put(ctx, key, sealed)
+		if err == nil {
+			return &Log{Entries: entries, Junk: log.Junk}, nil
+		}
+		if !inDoubt(err) {
+			return nil, fmt.Errorf("appending entry %d: %w", e.Seq, err)
+		}
+		there, getErr := j.get(ctx, key)
+		switch {
+		case getErr == nil && bytes.Equal(there, sealed):
+			return &Log{Entries: entries, Junk: log.Junk}, nil
+		case getErr == nil:
+			return nil, fmt.Errorf("appending entry %d to %s: %w", e.Seq, j.Prefix, ErrLost)
+		case errors.Is(getErr, backends.NotExist):
+			if errors.Is(err, backends.Exists) {
+				if vanished++; vanished == maxVanished {
+					return nil, fmt.Errorf("%w: %s can neither be written nor read: a delete marker stands there; erase it with all its versions", ErrJunk, key)
+				}
+			}
+		case !errors.Is(getErr, backends.Unavailable) && !errors.Is(getErr, backends.Indeterminate):
+			return nil, fmt.Errorf("appending entry %d: %w", e.Seq, errors.Join(err, getErr))
+		}
+		if waitErr := Pause(ctx, attempt); waitErr != nil {
+			return nil, fmt.Errorf("appending entry %d: %w", e.Seq, errors.Join(waitErr, err))
+		}
+	}
+}
+
+// inDoubt reports whether the object may stand in the store after this error,
+// or may be put there by trying again.
+func inDoubt(err error) bool {
+	for _, k := range []backends.Kind{backends.Exists, backends.Indeterminate, backends.Unavailable} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// Pause waits before another attempt: full jitter (Brooker, "Exponential Backoff
+// And Jitter"), doubling from 20 ms to at most 2 s.
+func Pause(ctx context.Context, attempt int) error {
+	limit := maxPause
+	if attempt < 7 {
+		limit = min(maxPause, minPause<<attempt)
+	}
+	t := time.NewTimer(rand.N(limit) + time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
