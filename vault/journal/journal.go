@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,15 +52,7 @@ func (l *Log) Head() entry.Position { return l.Entries[len(l.Entries)-1].Positio
 
 // At returns the entry with this number, or nil.
 func (l *Log) At(seq uint64) *entry.Entry {
-	i, ok := slices.BinarySearchFunc(l.Entries, seq, func(e *entry.Entry, s uint64) int {
-		switch {
-		case e.Seq < s:
-			return -1
-		case e.Seq > s:
-			return 1
-		}
-		return 0
-	})
+	i, ok := l.find(seq)
 	if !ok {
 		return nil
 	}
@@ -68,13 +61,12 @@ func (l *Log) At(seq uint64) *entry.Entry {
 
 // Before returns the log as it was before the entry with this number.
 func (l *Log) Before(seq uint64) *Log {
-	i, _ := slices.BinarySearchFunc(l.Entries, seq, func(e *entry.Entry, s uint64) int {
-		if e.Seq < s {
-			return -1
-		}
-		return 1
-	})
+	i, _ := l.find(seq)
 	return &Log{Entries: l.Entries[:i:i], Junk: l.Junk, Strange: l.Strange}
+}
+
+func (l *Log) find(seq uint64) (int, bool) {
+	return slices.BinarySearchFunc(l.Entries, seq, func(e *entry.Entry, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
 const (
@@ -127,7 +119,7 @@ func (j *Journal) Read(ctx context.Context, have *Log) (*Log, error) {
 			}
 			return j.finish(log)
 		}
-		if !isJunk(err) {
+		if !IsJunk(err) {
 			return nil, err
 		}
 		log.Junk = append(log.Junk, Junk{Seq: seq, Key: j.key(seq), SHA256: sum, Why: err})
@@ -182,7 +174,7 @@ func (j *Journal) connect(ctx context.Context, have, tail []*entry.Entry) ([]*en
 		}
 		older, _, err := j.object(ctx, low-1)
 		if err != nil {
-			if errors.Is(err, backends.NotExist) || isJunk(err) {
+			if errors.Is(err, backends.NotExist) || IsJunk(err) {
 				err = fmt.Errorf("%w: %s: %w", ErrUnverifiable, j.key(low-1), err)
 			}
 			return nil, err
@@ -264,7 +256,9 @@ type junkError struct{ error }
 
 func (e *junkError) Unwrap() error { return e.error }
 
-func isJunk(err error) bool {
+// IsJunk reports whether an error of Object means that what stands in the slot, if
+// anything, does not verify.
+func IsJunk(err error) bool {
 	var j *junkError
 	return errors.As(err, &j) || errors.Is(err, backends.NotExist) || errors.Is(err, backends.Corrupt)
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -148,4 +149,31 @@ func checkMember(s MemberSpec) (*Member, error) {
 		}
 	}
 	return &Member{Name: s.Name, Public: pub, Roles: s.Roles, Env: s.Env, Person: s.Person, Expires: s.Expires}, nil
+}
+
+// Verify checks every signature of e against the keys that are or were
+// members'. It is what separates junk from an entry that is merely void.
+func (v *Vault) Verify(e *entry.Entry) error {
+	if err := v.authorise(e, ""); err != nil && !isRefusal(err) {
+		return err
+	}
+	return nil
+}
+
+// May says whether the holder of a key may write a kind of entry at t on the
+// artefact called name ("" for the vault): nil, or an error wrapping
+// ErrNotPermitted that names the rule.
+func (v *Vault) May(keyID canonical.Digest, kind, name string, t entry.Time) error {
+	k, ok := v.keys[keyID]
+	if !ok {
+		return fmt.Errorf("%w: this identity is not a member's (rule %s)", ErrNotPermitted, RuleMember)
+	}
+	m := v.members[k.Member]
+	if k.Dead || !m.Active(t) || !k.Until.IsZero() && !t.Before(k.Until.Time) {
+		return fmt.Errorf("%w: %s is not an active member, or this key was replaced (rule %s)", ErrNotPermitted, m.Name, RuleMember)
+	}
+	if !permits(m.Roles, kind, name) {
+		return fmt.Errorf("%w: a %s entry needs one of the roles %v, which %s has not (rule %s)", ErrNotPermitted, kind, roleTable[kind], m.Name, RuleRole)
+	}
+	return nil
 }

@@ -12,6 +12,9 @@ import (
 // the journal must not be read past it.
 var ErrUnverifiable = errors.New("unverifiable entry")
 
+// ErrNotPermitted marks an act that the role table does not allow.
+var ErrNotPermitted = errors.New("not permitted")
+
 // Rule names one condition that an entry must meet to count. An entry that
 // breaks a rule is void; the names are what verify, history and audit print.
 type Rule string
