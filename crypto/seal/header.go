@@ -128,25 +128,35 @@ func stanzas(sealed []byte, h Header) []*age.Stanza {
 	return out
 }
 
-// appendHeader appends the header that wraps fileKey to each recipient.
-func appendHeader(dst, fileKey []byte, to []*Recipient) ([]byte, error) {
-	start := len(dst)
-	dst = append(dst, intro...)
+// wrap returns a stanza for each recipient. That they are of the fixed layout is
+// checked, since everything else here relies on it.
+func wrap(fileKey []byte, to []*Recipient) ([]*age.Stanza, error) {
+	out := make([]*age.Stanza, 0, len(to))
 	for _, r := range to {
 		wrapped, err := r.age.Wrap(fileKey)
 		if err != nil {
 			return nil, fmt.Errorf("wrap a file key: %w", err)
 		}
-		for _, s := range wrapped {
-			if s.Type != stanzaType || len(s.Args) != 1 || len(s.Args[0]) != shareText || len(s.Body) != wrappedSize {
-				return nil, fmt.Errorf("wrap a file key: unexpected %q stanza", s.Type)
-			}
-			dst = append(dst, stanzaStart...)
-			dst = append(dst, s.Args[0]...)
-			dst = append(dst, '\n')
-			dst = encoding.AppendEncode(dst, s.Body)
-			dst = append(dst, '\n')
+		out = append(out, wrapped...)
+	}
+	for _, s := range out {
+		if s.Type != stanzaType || len(s.Args) != 1 || len(s.Args[0]) != shareText || len(s.Body) != wrappedSize {
+			return nil, fmt.Errorf("wrap a file key: age made an unknown kind of %q stanza", s.Type)
 		}
+	}
+	return out, nil
+}
+
+// appendHeader appends the header that holds stanzas, authenticated by fileKey.
+func appendHeader(dst, fileKey []byte, stanzas []*age.Stanza) ([]byte, error) {
+	start := len(dst)
+	dst = append(dst, intro...)
+	for _, s := range stanzas {
+		dst = append(dst, stanzaStart...)
+		dst = append(dst, s.Args[0]...)
+		dst = append(dst, '\n')
+		dst = encoding.AppendEncode(dst, s.Body)
+		dst = append(dst, '\n')
 	}
 	dst = append(dst, footerStart...)
 	mac, err := headerMAC(dst[start:], fileKey)

@@ -72,25 +72,28 @@ func AppendSeal(dst, plaintext []byte, workers int, to ...*Recipient) ([]byte, e
 	var nonce [payloadNonceSize]byte
 	rand.Read(fileKey[:])
 	rand.Read(nonce[:])
-	return appendSeal(dst, plaintext, workers, fileKey[:], nonce[:], to)
-}
-
-// appendSeal is AppendSeal with the random numbers given.
-func appendSeal(dst, plaintext []byte, workers int, fileKey, nonce []byte, to []*Recipient) ([]byte, error) {
-	out := slices.Grow(dst, int(SealedSize(int64(len(plaintext)), len(to))))
-	out, err := appendHeader(out, fileKey, to)
+	stanzas, err := wrap(fileKey[:], to)
 	if err != nil {
 		return nil, err
 	}
-	out = append(out, nonce...)
+	return appendFile(slices.Grow(dst, int(size)), plaintext, workers, fileKey[:], nonce[:], stanzas)
+}
+
+// appendFile appends an age file of which everything is given.
+func appendFile(dst, plaintext []byte, workers int, fileKey, nonce []byte, stanzas []*age.Stanza) ([]byte, error) {
+	dst, err := appendHeader(dst, fileKey, stanzas)
+	if err != nil {
+		return nil, err
+	}
 	aead, err := payloadAEAD(fileKey, nonce)
 	if err != nil {
 		return nil, err
 	}
-	start := len(out)
-	out = out[:start+int(payloadSize(int64(len(plaintext))))]
-	sealSegments(out[start:], plaintext, aead, workers)
-	return out, nil
+	dst = append(dst, nonce...)
+	size := int(payloadSize(int64(len(plaintext))))
+	dst = slices.Grow(dst, size)[:len(dst)+size]
+	sealSegments(dst[len(dst)-size:], plaintext, aead, workers)
+	return dst, nil
 }
 
 // Open returns the plaintext of an object that is sealed to id and to nobody

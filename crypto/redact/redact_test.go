@@ -1,0 +1,48 @@
+package redact_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/aivault/aivault/crypto/redact"
+	"github.com/aivault/aivault/crypto/redact/redacttest"
+)
+
+var secret = []byte("\x01\x9bthe secret that must not show\xfe")
+
+type closed struct {
+	redact.Secret
+	open func() []byte
+}
+
+func TestClosedSecretDoesNotPrint(t *testing.T) {
+	s := &closed{open: func() []byte { return secret }}
+	if err := redacttest.Check(s, secret); err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprintf("%v %+v %#v %s %x", s, *s, s, s, *s); got != fmt.Sprintf("%[1]s %[1]s %[1]s %[1]s %[1]s", redact.Text) {
+		t.Errorf("fmt prints %q", got)
+	}
+	if b, err := json.Marshal(s); err != nil || string(b) != `"`+redact.Text+`"` {
+		t.Errorf("JSON is %s, %v", b, err)
+	}
+}
+
+// The check itself must see what each half of the protection is for.
+func TestCheckSeesLeaks(t *testing.T) {
+	type bare struct{ Bytes []byte }
+	if redacttest.Check(&bare{secret}, secret) == nil {
+		t.Error("no leak seen in an unprotected type")
+	}
+	type open struct {
+		redact.Secret
+		bytes []byte
+	}
+	if redacttest.Check(&open{bytes: secret}, secret) == nil {
+		t.Error("no leak seen in a type whose bytes stand in a field")
+	}
+	if redacttest.Check(&closed{}, secret[:7]) == nil {
+		t.Error("a secret too short to look for was accepted")
+	}
+}
