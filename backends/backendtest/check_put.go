@@ -76,7 +76,7 @@ func putRace(ctx context.Context, b *bench) error {
 }
 
 func putAtomic(ctx context.Context, b *bench) error {
-	body := random(4 << 20)
+	body := random(2 << 20)
 	for round := range 3 {
 		name := fmt.Sprintf("k%d", round)
 		done := make(chan struct{})
