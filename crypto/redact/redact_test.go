@@ -1,8 +1,6 @@
 package redact_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"testing"
 
 	"github.com/aivault/aivault/crypto/redact"
@@ -21,12 +19,6 @@ func TestClosedSecretDoesNotPrint(t *testing.T) {
 	if err := redacttest.Check(s, secret); err != nil {
 		t.Error(err)
 	}
-	if got := fmt.Sprintf("%v %+v %#v %s %x", s, *s, s, s, *s); got != fmt.Sprintf("%[1]s %[1]s %[1]s %[1]s %[1]s", redact.Text) {
-		t.Errorf("fmt prints %q", got)
-	}
-	if b, err := json.Marshal(s); err != nil || string(b) != `"`+redact.Text+`"` {
-		t.Errorf("JSON is %s, %v", b, err)
-	}
 }
 
 // The check itself must see what each half of the protection is for.
@@ -41,6 +33,10 @@ func TestCheckSeesLeaks(t *testing.T) {
 	}
 	if redacttest.Check(&open{bytes: secret}, secret) == nil {
 		t.Error("no leak seen in a type whose bytes stand in a field")
+	}
+	type silent struct{ open func() []byte }
+	if redacttest.Check(&silent{}, secret) == nil {
+		t.Error("a type that prints an address was accepted")
 	}
 	if redacttest.Check(&closed{}, secret[:7]) == nil {
 		t.Error("a secret too short to look for was accepted")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"filippo.io/age"
@@ -58,7 +59,8 @@ func badHeaders(sealed []byte) map[string][]byte {
 		"short share":             splice(sealed, shareStart, shareStart+4, ""),
 		"long share":              splice(sealed, shareStart, shareStart, "AAAA"),
 		"padded share":            splice(sealed, shareEnd-2, shareEnd, "=="),
-		"newline in share":        splice(sealed, shareStart+9, shareStart+10, "\n"),
+		"newlines in share":       splice(sealed, shareStart+8, shareStart+10, "\n\n"),
+		"newline in body":         splice(sealed, shareEnd+1, stanzaEnd-1, "\n"+strings.Repeat("A", 42)),
 		"bad character in share":  splice(sealed, shareStart+9, shareStart+10, "-"),
 		"share not canonical":     splice(sealed, shareEnd-1, shareEnd, "B"),
 		"line end after share":    splice(sealed, shareEnd, shareEnd+1, " "),
@@ -73,7 +75,7 @@ func badHeaders(sealed []byte) map[string][]byte {
 		"short MAC":               splice(sealed, macStart, macStart+4, ""),
 		"long MAC":                splice(sealed, macStart, macStart, "AAAA"),
 		"MAC not canonical":       splice(sealed, headerEnd-2, headerEnd-1, "B"),
-		"newline in MAC":          splice(sealed, macStart+9, macStart+10, "\n"),
+		"newline in MAC":          splice(sealed, macStart, headerEnd-1, "\n"+strings.Repeat("A", 42)),
 		"no space before MAC":     splice(sealed, macStart-1, macStart, ""),
 		"tab before MAC":          splice(sealed, macStart-1, macStart, "\t"),
 		"space after MAC":         splice(sealed, headerEnd-1, headerEnd-1, " "),

@@ -104,24 +104,6 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-func TestEveryObjectHasItsOwnKey(t *testing.T) {
-	to := newIdentity(t).Recipient()
-	plaintext := make([]byte, 100)
-	seen := make(map[string]bool)
-	for range 4 {
-		sealed, err := seal.Seal(plaintext, to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range [][]byte{sealed[40:72], sealed[1627:1643], sealed[1643:1675]} {
-			if seen[string(part)] {
-				t.Fatal("two objects share a share, a nonce or a ciphertext")
-			}
-			seen[string(part)] = true
-		}
-	}
-}
-
 func TestAppendUsesCapacity(t *testing.T) {
 	id := newIdentity(t)
 	plaintext := random(3 * segment)

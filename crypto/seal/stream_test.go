@@ -50,6 +50,38 @@ func TestSameBytesAsAge(t *testing.T) {
 	}
 }
 
+func TestEveryObjectHasItsOwnKeys(t *testing.T) {
+	id, err := GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{string(make([]byte, fileKeySize)): true}
+	for range 4 {
+		sealed, err := Seal(make([]byte, 100), id.Recipient(), id.Recipient())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := CheckHeader(sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fileKey, err := age.DecryptHeader(sealed[:h.Size], id.open().age)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := stanzas(sealed, h)
+		for _, part := range []string{
+			string(fileKey), string(sealed[h.Size:][:payloadNonceSize]),
+			s[0].Args[0], s[1].Args[0], string(s[0].Body), string(s[1].Body),
+		} {
+			if seen[part] {
+				t.Fatal("two objects or stanzas share a file key, a nonce, a share or a wrapping")
+			}
+			seen[part] = true
+		}
+	}
+}
+
 // Whatever is done to the segments of a payload, it no longer opens.
 func TestPayloadTampering(t *testing.T) {
 	const n = 4*segmentSize + 100

@@ -13,10 +13,15 @@ import (
 	"math/big"
 	"reflect"
 	"strings"
+
+	"github.com/aivault/aivault/crypto/redact"
 )
 
 // probe is how many bytes of a secret may not be seen in a row.
 const probe = 8
+
+// verbs are all those of fmt.
+const verbs = "vtbcdoOqxXUeEfFgGsTpw"
 
 // holders are the places in which a secret of type T may stand.
 type holders[T any] struct {
@@ -29,19 +34,20 @@ type holders[T any] struct {
 	Any     any
 }
 
-// Check reports each way to print *secret, or something that holds it, which
-// shows any of the given secret bytes: as they are, or in hex, base64 or
-// decimal. A secret shorter than 8 bytes is an error.
-func Check[T any](secret *T, bytes ...[]byte) error {
+// Check reports if *secret prints otherwise than as [redact.Text], and each way
+// to print it, or something that holds it, which shows any of the given secret
+// bytes: as they are, or in hex, base64 or decimal. A secret shorter than 8
+// bytes is an error.
+func Check[T any](secret *T, hidden ...[]byte) error {
 	var needles []string
-	for _, b := range bytes {
+	for _, b := range hidden {
 		if len(b) < probe {
 			return fmt.Errorf("a secret of %d bytes is too short to look for", len(b))
 		}
 		needles = append(needles, spellings(b)...)
 	}
+	errs := []error{redacted(secret), redacted(*secret)}
 	h := holders[T]{secret, *secret, *secret, secret, []T{*secret}, map[string]*T{"k": secret}, *secret}
-	var errs []error
 	for _, v := range []any{secret, *secret, h, &h, []any{secret, *secret}} {
 		for how, printed := range prints(v) {
 			for _, needle := range needles {
@@ -52,6 +58,20 @@ func Check[T any](secret *T, bytes ...[]byte) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// redacted reports where v prints otherwise than as redact.Text. Three verbs
+// never ask a value how to print: %T and %p, and %w outside of Errorf.
+func redacted(v any) error {
+	for _, verb := range strings.Trim(verbs, "Tpw") {
+		if printed := fmt.Sprintf("%"+string(verb), v); printed != redact.Text {
+			return fmt.Errorf("%T prints as %q with %%%c", v, printed, verb)
+		}
+	}
+	if b, err := json.Marshal(v); err != nil || string(b) != `"`+redact.Text+`"` {
+		return fmt.Errorf("%T prints in JSON as %q, %v", v, b, err)
+	}
+	return nil
 }
 
 // spellings returns how the beginning of b may look, wherever it stands.
@@ -76,7 +96,7 @@ func spellings(b []byte) []string {
 // prints returns what v looks like, by the way of printing it.
 func prints(v any) map[string]string {
 	out := make(map[string]string)
-	for _, verb := range "vTtbcdoOqxXUeEfFgGspw" {
+	for _, verb := range verbs {
 		for _, flags := range []string{"", "+", "#", " ", "0", "-", "+#", "# "} {
 			format := "%" + flags + string(verb)
 			out["fmt "+format] = fmt.Sprintf(format, v)
