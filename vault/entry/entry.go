@@ -42,7 +42,6 @@ type Position struct {
 	Hash canonical.Digest `json:"hash"`
 }
 
-// String gives the form in which people pass a head around, e.g. to --pin.
 func (p Position) String() string { return fmt.Sprintf("%d:%s", p.Seq, p.Hash) }
 
 // Header is what every entry says, whatever its kind.

@@ -31,7 +31,16 @@ type Session struct {
 	Stall   time.Duration // see journal.Journal
 	Memory  Memory        // nil: none
 	Pins    []Pin         // heads that must be in the journals they name
+	Cache   Cache         // nil: none
 	Deviate state.Deviation
+}
+
+// Cache keeps sealed objects, which never change, on this machine. What comes
+// from it is verified like what comes from the store. Implementations are safe
+// for concurrent use, and may forget.
+type Cache interface {
+	Get(key string) ([]byte, bool)
+	Put(key string, sealed []byte)
 }
 
 // Memory remembers the heads a client has seen, so that a store cannot take
@@ -46,6 +55,9 @@ type Pin struct {
 	Journal string
 	entry.Position
 }
+
+// String gives the form in which people pass a head around.
+func (p Pin) String() string { return fmt.Sprintf("%s/%d/%s", p.Journal, p.Seq, p.Hash) }
 
 // Author returns the key id that entries of this session bear.
 func (s *Session) Author() canonical.Digest {

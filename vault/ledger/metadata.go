@@ -2,12 +2,12 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/aivault/aivault/backends"
@@ -107,10 +107,17 @@ func (m *metadata) open(ctx context.Context, sealed []byte) ([]byte, error) {
 			return plain, err
 		}
 	}
-	if err := m.load(ctx); err != nil {
-		return nil, err
+	// Twice: what this client kept may be out of date.
+	plain, err := []byte(nil), error(nil)
+	for range 2 {
+		if err := m.load(ctx); err != nil {
+			return nil, err
+		}
+		if plain, err = m.try(sealed); !errors.Is(err, seal.ErrNoMatch) {
+			break
+		}
 	}
-	return m.try(sealed)
+	return plain, err
 }
 
 func (m *metadata) try(sealed []byte) ([]byte, error) {
@@ -128,6 +135,12 @@ func (m *metadata) try(sealed []byte) ([]byte, error) {
 // holds all older identities, so one is enough; the journal decides which of
 // them the vault really has.
 func (m *metadata) load(ctx context.Context) error {
+	if m.tried == nil {
+		m.tried = map[string]bool{}
+		if m.recall() {
+			return nil
+		}
+	}
 	var infos []backends.Info
 	for info, err := range m.session.Store.List(ctx, MetadataPrefix, backends.ListOptions{}) {
 		if err != nil {
@@ -138,16 +151,17 @@ func (m *metadata) load(ctx context.Context) error {
 		}
 	}
 	slices.SortStableFunc(infos, func(a, b backends.Info) int { return b.Modified.Compare(a.Modified) })
-	if m.tried == nil {
-		m.tried = map[string]bool{}
-	}
 	var last error
 	for i, info := range infos {
 		if i == maxMetadataTries {
 			break
 		}
 		m.tried[info.Key] = true
-		obj, err := m.read(ctx, info.Key)
+		sealed, err := ReadObject(ctx, m.session.Store, info.Key, 0)
+		var obj *metadataObject
+		if err == nil {
+			obj, err = m.decode(info.Key, sealed)
+		}
 		if err != nil {
 			if !errors.Is(err, seal.ErrNoMatch) && !isContent(err) {
 				delete(m.tried, info.Key)
@@ -155,6 +169,9 @@ func (m *metadata) load(ctx context.Context) error {
 			}
 			last = err
 			continue
+		}
+		if m.session.Cache != nil {
+			m.session.Cache.Put(cachedMetadata, sealed)
 		}
 		return m.add(obj)
 	}
@@ -174,20 +191,35 @@ func isContent(err error) bool {
 
 var errMetadata = errors.New("malformed metadata identity")
 
-func (m *metadata) read(ctx context.Context, key string) (*metadataObject, error) {
-	sealed, err := ReadObject(ctx, m.session.Store, key, 0)
-	if err != nil {
-		return nil, err
+// cachedMetadata is the name under which a client keeps the object it opened last.
+const cachedMetadata = "metadata"
+
+// recall opens the object that this client kept. It costs no request; if the
+// vault has a newer one by now, what is sealed to that will not open and load
+// runs again.
+func (m *metadata) recall() bool {
+	if m.session.Cache == nil {
+		return false
 	}
+	sealed, ok := m.session.Cache.Get(cachedMetadata)
+	if !ok {
+		return false
+	}
+	obj, err := m.decode("", sealed)
+	return err == nil && m.add(obj) == nil
+}
+
+// decode opens and checks a metadata object. key is "" where the caller does not know it.
+func (m *metadata) decode(key string, sealed []byte) (*metadataObject, error) {
 	plain, err := m.session.Self.OpenShared(sealed)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", key, err)
+		return nil, fmt.Errorf("opening %s: %w", cmp.Or(key, "a metadata identity"), err)
 	}
 	var obj metadataObject
 	if err := canonical.Unmarshal(plain, &obj); err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	if obj.Format != metadataFormat || MetadataKey(obj.MID) != key || !strings.HasPrefix(key, MetadataPrefix) {
+	if obj.Format != metadataFormat || key != "" && MetadataKey(obj.MID) != key {
 		return nil, fmt.Errorf("%s: %w: format %q, id %s", key, errMetadata, obj.Format, obj.MID)
 	}
 	return &obj, nil

@@ -31,15 +31,17 @@ type Vault struct {
 // one gets that vault or an error wrapping journal.ErrRolledBack.
 //
 // Errors: journal.ErrEmpty if there is no vault; ErrNoAccess; and those of
-// journal.Read and the fold.
+// journal.Read and the fold. If some of the journal could be read, the ledger is
+// returned beside the error: it is good for Skip, and for nothing else.
 func Open(ctx context.Context, s *Session, genesis canonical.Digest) (*Vault, error) {
 	v := &Vault{Session: s, meta: &metadata{session: s}}
 	v.journal = journal.Journal{Store: s.Store, Prefix: "log/", ID: entry.VaultJournal, Genesis: genesis, Stall: s.Stall,
 		Open: func(sealed []byte) ([]byte, error) { return v.meta.open(ctx, sealed) }}
-	if err := v.Refresh(ctx); err != nil {
+	err := v.Refresh(ctx)
+	if err != nil && len(v.states) == 0 {
 		return nil, err
 	}
-	return v, nil
+	return v, err
 }
 
 // Refresh reads what was appended since.
