@@ -91,4 +91,3 @@ func (a *Artefact) Skip(ctx context.Context, slots []entry.SkippedSlot, reason s
 	}
 	return nil
 }
-
