@@ -16,7 +16,7 @@ import (
 // DER.
 
 // parseSignature decodes a DER ECDSA-Sig-Value (RFC 5480) with r and s in
-// [1, n−1]. It refuses every encoding but the shortest.
+// [1, n−1].
 func parseSignature(der []byte) (r, s *big.Int, err error) {
 	r, s = new(big.Int), new(big.Int)
 	input := cryptobyte.String(der)
@@ -43,36 +43,27 @@ func encodeSignature(r, s *big.Int) ([]byte, error) {
 	return b.Bytes()
 }
 
-// isLow says whether s ≤ n/2.
-func isLow(s *big.Int) bool {
-	half := new(big.Int).Rsh(elliptic.P256().Params().N, 1)
-	return s.Cmp(half) <= 0
-}
-
-// lowS returns the low-S spelling of a signature.
+// lowS returns the one spelling of a signature.
 func lowS(der []byte) ([]byte, error) {
 	r, s, err := parseSignature(der)
 	if err != nil {
 		return nil, err
 	}
-	if !isLow(s) {
-		s.Sub(elliptic.P256().Params().N, s)
+	n := elliptic.P256().Params().N
+	if s.Cmp(new(big.Int).Rsh(n, 1)) > 0 {
+		s.Sub(n, s)
 	}
 	return encodeSignature(r, s)
 }
 
 // checkSignature refuses every signature that is not in its one spelling.
 func checkSignature(der []byte) error {
-	r, s, err := parseSignature(der)
+	low, err := lowS(der)
 	if err != nil {
 		return err
 	}
-	if !isLow(s) {
-		return fmt.Errorf("%w: signature is high-S", ErrFormat)
-	}
-	again, err := encodeSignature(r, s)
-	if err != nil || !bytes.Equal(again, der) {
-		return fmt.Errorf("%w: signature is not in its one encoding", ErrFormat)
+	if !bytes.Equal(low, der) {
+		return fmt.Errorf("%w: signature is not in its one spelling: DER, low-S", ErrFormat)
 	}
 	return nil
 }

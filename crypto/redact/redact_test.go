@@ -42,3 +42,21 @@ func TestCheckSeesLeaks(t *testing.T) {
 		t.Error("a secret too short to look for was accepted")
 	}
 }
+
+// Each method by itself: some printers look for one and not for another.
+func TestEveryMethodSaysTheSame(t *testing.T) {
+	var s redact.Secret
+	inJSON, err := s.MarshalJSON()
+	if err != nil || string(inJSON) != `"`+redact.Text+`"` {
+		t.Errorf("MarshalJSON = %s, %v", inJSON, err)
+	}
+	inText, err := s.MarshalText()
+	if err != nil || string(inText) != redact.Text {
+		t.Errorf("MarshalText = %s, %v", inText, err)
+	}
+	for _, got := range []string{s.String(), s.GoString(), s.LogValue().String()} {
+		if got != redact.Text {
+			t.Errorf("a method says %q", got)
+		}
+	}
+}
