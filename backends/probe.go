@@ -25,7 +25,7 @@ type Objects interface {
 }
 
 // ProbeStore measures what every store can be measured for, in some 100
-// requests and 6 MiB: PutIfAbsent, ReadAfterWrite, BytesIntact, OrderedList,
+// requests and 2 MiB: PutIfAbsent, ReadAfterWrite, BytesIntact, OrderedList,
 // EraseWorks and ClockSkew; Locked where a lock retained what it erased. It
 // works under "probe/" and a random name and erases that when done; what a lock
 // retained stays and is noted. All other fields are the implementation's.
@@ -138,8 +138,9 @@ func (p *probe) read(ctx context.Context, name string, off, n int64) ([]byte, In
 		return nil, in, err
 	}
 	defer r.Close()
-	body, err := io.ReadAll(io.LimitReader(r, MaxObject+1))
-	return body, in, err
+	buf := bytes.NewBuffer(make([]byte, 0, max(0, min(in.Size, MaxObject))+bytes.MinRead))
+	_, err = buf.ReadFrom(io.LimitReader(r, MaxObject+1))
+	return buf.Bytes(), in, err
 }
 
 func (p *probe) names(ctx context.Context, name string, o ListOptions) ([]string, error) {
@@ -221,7 +222,7 @@ func (p *probe) putIfAbsent(ctx context.Context) error {
 		if len(won) != 1 {
 			return unfitf("of %d racing writers %d were told that they won", racers, len(won))
 		}
-		for _, late := range [][]byte{[]byte("late"), bodies[won[0]]} {
+		for _, late := range [][]byte{bodies[won[0]], []byte("late")} {
 			if _, err := p.put(ctx, name, late); err == nil {
 				return unfitf("a put over an existing object was accepted")
 			} else if !errors.Is(err, Exists) {
@@ -263,7 +264,7 @@ func (p *probe) readAfterWrite(ctx context.Context) error {
 }
 
 func (p *probe) bytesIntact(ctx context.Context) error {
-	noise := make([]byte, 5<<20+3)
+	noise := make([]byte, 2<<20+3)
 	rand.Read(noise)
 	for i, body := range [][]byte{
 		{},
@@ -285,7 +286,7 @@ func (p *probe) bytesIntact(ctx context.Context) error {
 			return unfitf("an object of %d bytes came back as other bytes (%d of them)", len(body), len(got))
 		}
 	}
-	const off, n = 3 << 20, 70_000
+	const off, n = 1 << 20, 70_000
 	got, _, err := p.read(ctx, "bytes3", off, n)
 	if err != nil {
 		return err

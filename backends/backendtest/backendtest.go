@@ -10,6 +10,8 @@ package backendtest
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -239,9 +241,15 @@ func difference(got, want []byte) string {
 	return fmt.Sprintf("%d bytes, want %d", len(got), len(want))
 }
 
-// random returns n random bytes.
+// random returns n bytes that do not compress and never come again.
 func random(n int) []byte {
+	var key [16]byte
+	rand.Read(key[:])
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
 	b := make([]byte, n)
-	rand.Read(b)
+	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(b, b)
 	return b
 }

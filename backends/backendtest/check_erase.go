@@ -113,8 +113,11 @@ func eraseAbsent(ctx context.Context, b *bench) error {
 	if _, err := b.erase(ctx); err != nil {
 		return err
 	}
-	if rem, err := b.erase(ctx, "never", "never/was"); err != nil || len(rem) > 0 {
-		return fmt.Errorf("erase of absent keys: %v, %v", rem, err)
+	switch rem, err := b.erase(ctx, "never", "never/was"); {
+	case err != nil:
+		return fmt.Errorf("absent keys: %w", err)
+	case len(rem) > 0:
+		return fmt.Errorf("erase of absent keys: remnants %v", rem)
 	}
 	if err := b.putAll(ctx, "k", "l"); err != nil {
 		return err

@@ -60,7 +60,7 @@ func bytesIntact(ctx context.Context, b *bench) error {
 		[]byte("5;chunk-signature=00\r\nhello\r\n0;chunk-signature=00\r\n\r\n"),
 		{0x1f, 0x8b, 8, 0, 0, 0, 0, 0}, // looks like gzip to a helpful proxy
 		make([]byte, 70_000),
-		random(3<<20 + 1),
+		random(1<<20 + 1),
 	} {
 		name := fmt.Sprintf("k%d", i)
 		if _, err := b.put(ctx, name, body); err != nil {

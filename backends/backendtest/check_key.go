@@ -79,8 +79,11 @@ func keysRefused(ctx context.Context, b *bench) error {
 	}
 	// A call that is refused as invalid has done nothing.
 	got, _, err := b.read(ctx, backends.Ref{Key: b.key("good")}, 0, -1)
-	if err != nil || !bytes.Equal(got, body) {
+	switch {
+	case err != nil:
 		return fmt.Errorf("a good key was erased by calls that were refused: %w", err)
+	case !bytes.Equal(got, body):
+		return fmt.Errorf("a good key was changed by calls that were refused: %s", difference(got, body))
 	}
 	return nil
 }

@@ -248,19 +248,23 @@ func listBreak(ctx context.Context, b *bench) error {
 		return err
 	}
 	for stop := range names {
-		seq := b.List(ctx, b.prefix, backends.ListOptions{})
 		n := 0
-		for in, err := range seq {
-			if err != nil {
-				return fmt.Errorf("list: %w", err)
-			}
-			if n == stop {
-				break
-			}
-			if in.Key != b.prefix+names[n] {
-				return fmt.Errorf("result %d is %s, want %s", n, in.Key, names[n])
+		var err error
+		// Not a range loop: that would panic where a listing goes on.
+		b.List(ctx, b.prefix, backends.ListOptions{})(func(in backends.Info, e error) bool {
+			switch {
+			case e != nil:
+				err = fmt.Errorf("list: %w", e)
+			case n > stop:
+				err = fmt.Errorf("a listing stopped at result %d went on", stop)
+			case in.Key != b.prefix+names[n]:
+				err = fmt.Errorf("result %d is %s, want %s", n, in.Key, names[n])
 			}
 			n++
+			return n <= stop && err == nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	got, err := b.names(ctx, "", backends.ListOptions{})
