@@ -113,7 +113,7 @@ func parsePlain(b []byte) (*Identity, error) {
 		return nil, fmt.Errorf("%w: it does not begin with %q", ErrFormat, headLine+version)
 	}
 	if v != version {
-		return nil, fmt.Errorf("%w of version %s: this one may need a newer aivault", ErrFormat, version)
+		return nil, fmt.Errorf("%w that this program knows: it has version %.20q and may need a newer one", ErrFormat, v)
 	}
 	if len(lines) != 4 {
 		return nil, fmt.Errorf("%w: %d lines instead of 4", ErrFormat, len(lines))

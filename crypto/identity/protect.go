@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
@@ -63,7 +64,8 @@ func unprotect(b []byte, ask func() (string, error)) ([]byte, error) {
 	}
 	secret.SetMaxWorkFactor(maxWorkFactor)
 	r, err := age.Decrypt(armor.NewReader(bytes.NewReader(b)), secret)
-	if errors.Is(err, age.ErrIncorrectIdentity) {
+	var noMatch *age.NoIdentityMatchError
+	if errors.As(err, &noMatch) && slices.Equal(noMatch.StanzaTypes, []string{"scrypt"}) {
 		return nil, ErrPassphrase
 	}
 	if err != nil {
