@@ -90,7 +90,7 @@ func (id *Identity) Reveal() []byte {
 // Parse parses an identity file. It calls passphrase, which may be nil, once if
 // the file is protected, and returns its error as it is. Line ends may be CR LF
 // and the last one may be missing, as happens to text in a CI's secret store;
-// otherwise the file must be as [Identity.Reveal] or [Identity.Protect] wrote
+// otherwise the file must be byte for byte as [Identity.Reveal] or [Identity.Protect] wrote
 // it. Errors do not quote the file.
 func Parse(b []byte, passphrase func() (string, error)) (*Identity, error) {
 	if len(b) > MaxFile {
@@ -118,15 +118,11 @@ func parsePlain(b []byte) (*Identity, error) {
 	if len(lines) != 4 {
 		return nil, fmt.Errorf("%w: %d lines instead of 4", ErrFormat, len(lines))
 	}
-	member, ok := strings.CutPrefix(lines[1], memberPrefix)
-	if !ok {
-		return nil, fmt.Errorf("%w: line 2 is not the member's", ErrFormat)
-	}
 	encoded, ok := strings.CutPrefix(lines[2], signingPrefix)
 	if !ok {
 		return nil, fmt.Errorf("%w: line 3 is not the signing key", ErrFormat)
 	}
-	der, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	der, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the signing key is not base64", ErrFormat)
 	}
@@ -139,8 +135,8 @@ func parsePlain(b []byte) (*Identity, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	id := &Identity{sealing: sealing, signing: signing}
-	if id.Public().String() != member {
-		return nil, fmt.Errorf("%w: the member's line does not belong to the keys", ErrFormat)
+	if string(id.Reveal()) != strings.Join(lines, "\n")+"\n" {
+		return nil, fmt.Errorf("%w: the member's line does not belong to the keys, or another is respelled", ErrFormat)
 	}
 	return id, nil
 }

@@ -95,6 +95,7 @@ func TestParseRefuses(t *testing.T) {
 		"signing key empty":         with(2, "# aivault-signing-key: \n"),
 		"signing key unpadded":      with(2, strings.TrimRight(lines[2], "=\n")+"A\n"),
 		"signing key is public":     with(2, "# aivault-signing-key: "+base64.StdEncoding.EncodeToString(id.Public().Key.SPKI())+"\n"),
+		"CR in the signing key":     with(2, lines[2][:40]+"\r"+lines[2][40:]),
 		"lines swapped":             lines[0] + lines[2] + lines[1] + lines[3],
 		"no age identity":           with(3, ""),
 		"another's age identity":    with(3, otherLines[3]),

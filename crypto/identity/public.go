@@ -29,7 +29,7 @@ func ParsePublic(s string) (Public, error) {
 	if err != nil {
 		return Public{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	spki, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
+	spki, err := base64.RawURLEncoding.DecodeString(parts[2])
 	if err != nil {
 		return Public{}, fmt.Errorf("%w: the signing key is not base64url", ErrFormat)
 	}
