@@ -34,6 +34,7 @@ type Artefact struct {
 	Whole       bool          // a disposal of the whole artefact is under way
 	Activated   *Activate     // the activation of Current
 	ActivatedAt entry.Position
+	DiedAt      entry.Position // of the latest death: an execute, or the release of a hold on an executed version
 
 	Versions []*CommittedVersion // in order; number n stands at n-1
 	Channels map[string]*Pointer
@@ -63,8 +64,10 @@ type Generation struct {
 // Epoch is one keeper-wrapped identity, from its intent on.
 type Epoch struct {
 	Intent
-	Candidate *Candidate // nil until a valid one stands
-	Activated bool       // it is or was current
+	At          entry.Position // of the intent
+	Candidate   *Candidate     // nil until a valid one stands
+	CandidateAt entry.Position
+	Activated   bool // it is or was current
 
 	// What stands after the intent and after the candidate decides whether the
 	// epoch can still become current (vault/FORMAT.md §6.2).
@@ -72,11 +75,13 @@ type Epoch struct {
 	activationSinceIntent bool
 	superseded            bool // the candidate stands before the latest activation, and is not current
 	KeysDestroyed         bool // recorded by a destroyed entry
+
+	deviate Deviation
 }
 
 // CanActivate reports whether a candidate may still become current.
 func (ep *Epoch) CanActivate() bool {
-	return ep.Candidate != nil && !ep.deathSinceIntent && !ep.activationSinceIntent
+	return ep.Candidate != nil && (!ep.deathSinceIntent && !ep.activationSinceIntent || !ep.deviate.on(RuleActivateFresh))
 }
 
 // Superseded reports whether the epoch's keys can never wrap anything current

@@ -65,7 +65,7 @@ func (a *Artefact) applyExecute(e *entry.Entry) error {
 	if b.Whole {
 		a.Whole, a.wholeBy = true, b.Disposal
 	}
-	a.died()
+	a.died(e)
 	return nil
 }
 
@@ -89,8 +89,12 @@ func (a *Artefact) applyCancel(e *entry.Entry) error {
 			continue
 		}
 		if v.State == Executed || v.State == Dropped && !a.deviate.on(RuleCancel) {
-			v.State, v.Disposal = Live, canonical.ID{}
 			n++
+			if a.Whole && !whole {
+				v.Disposal = a.wholeBy // it dies with the rest
+				continue
+			}
+			v.State, v.Disposal = Live, canonical.ID{}
 		}
 	}
 	if n == 0 && !whole {
@@ -191,7 +195,7 @@ func (a *Artefact) applyRelease(e *entry.Entry) error {
 		}
 	}
 	if death && a.deviate.on(RuleReleaseDies) {
-		a.died()
+		a.died(e)
 	}
 	return nil
 }

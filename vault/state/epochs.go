@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -28,14 +29,32 @@ func (a *Artefact) applyIntent(e *entry.Entry) error {
 	if a.Epoch(b.EID) != nil || b.EID.IsZero() {
 		return refuse(RuleUnused, "epoch %s", b.EID)
 	}
-	if b.Label == "" || len(b.Label) > 100 {
-		return refuse(RuleBody, "label %q", b.Label)
+	if b.Label != EpochLabel(a.Vault.Genesis, a.ID, b.EID) {
+		return refuse(RuleCustody, "label %q is not this epoch's", b.Label)
 	}
 	if b.Custody.Mode != a.Vault.Custody.Mode || !slices.Equal(b.Custody.Keepers, a.Vault.Custody.Keepers) {
 		return refuse(RuleCustody, "the vault's custody is another")
 	}
-	a.Epochs = append(a.Epochs, &Epoch{Intent: *b})
+	a.Epochs = append(a.Epochs, &Epoch{Intent: *b, At: e.Position(), deviate: a.deviate})
 	return nil
+}
+
+// EpochContext is what a keeper binds to the wrapped seed of an epoch as
+// associated data: SHA-256 over the vault's genesis, the artefact's id and eid.
+func EpochContext(genesis, aid canonical.Digest, eid canonical.ID) [32]byte {
+	h := sha256.New()
+	h.Write(genesis[:])
+	h.Write(aid[:])
+	h.Write(eid[:])
+	return [32]byte(h.Sum(nil))
+}
+
+// EpochLabel is the label of an epoch's keys at every keeper: EpochContext in
+// hex. It says nothing, and no epoch can claim the key of another, in whatever
+// artefact or vault.
+func EpochLabel(genesis, aid canonical.Digest, eid canonical.ID) string {
+	c := EpochContext(genesis, aid, eid)
+	return hex.EncodeToString(c[:])
 }
 
 func (a *Artefact) applyCandidate(e *entry.Entry) error {
@@ -59,7 +78,12 @@ func (a *Artefact) applyCandidate(e *entry.Entry) error {
 			return refuse(RuleCustody, "not the keepers of the intent")
 		}
 	}
-	ep.Candidate = b
+	if ep.Candidate != nil { // only without RuleFirst: an epoch of its own that shares its keys with the first
+		second := *ep
+		ep = &second
+		a.Epochs = append(a.Epochs, ep)
+	}
+	ep.Candidate, ep.CandidateAt = b, e.Position()
 	return nil
 }
 
@@ -113,7 +137,8 @@ func (a *Artefact) activate(ep *Epoch) {
 }
 
 // died records a death: whatever was prepared before it must not be activated.
-func (a *Artefact) died() {
+func (a *Artefact) died(e *entry.Entry) {
+	a.DiedAt = e.Position()
 	for _, ep := range a.Epochs {
 		ep.deathSinceIntent = true
 	}
@@ -170,6 +195,9 @@ func (a *Artefact) Doomed() []*Epoch {
 	return out
 }
 
+// applyDestroyed records keys that are gone. An entry may name keys alone, so
+// that any number of them finds room; one that names versions must leave no
+// doomed epoch behind.
 func (a *Artefact) applyDestroyed(e *entry.Entry) error {
 	b, err := decode[Destroyed](e)
 	if err != nil {
@@ -186,22 +214,26 @@ func (a *Artefact) applyDestroyed(e *entry.Entry) error {
 		}
 		named[keyName(k.EID, k.KeyRef)] = true
 	}
+	var gone []*Epoch
 	for _, ep := range a.Doomed() {
-		gone := 0
+		n := 0
 		for _, k := range ep.Candidate.Keys {
 			if named[keyName(ep.EID, k)] {
-				gone++
+				n++
 			}
 		}
-		if gone < len(ep.Candidate.Keys) && (ep.Candidate.Mode == AnyOf || gone == 0) {
-			return refuse(RuleEveryKey, "%d of %d keys of epoch %s are named", gone, len(ep.Candidate.Keys), ep.EID)
+		switch {
+		case n == len(ep.Candidate.Keys), n > 0 && ep.Candidate.Mode == AllOf:
+			gone = append(gone, ep)
+		case len(b.Versions) > 0:
+			return refuse(RuleEveryKey, "%d of %d keys of epoch %s are named", n, len(ep.Candidate.Keys), ep.EID)
 		}
 	}
 	vs, err := a.named(b.Versions, Dropped)
 	if err != nil {
 		return err
 	}
-	for _, ep := range a.Doomed() {
+	for _, ep := range gone {
 		ep.KeysDestroyed = true
 	}
 	for _, v := range vs {
