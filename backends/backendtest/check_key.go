@@ -22,7 +22,7 @@ func keysAllowed(ctx context.Context, b *bench) error {
 	names := []string{
 		strings.Repeat("x", room),
 		strings.Repeat("y/", room/2-1) + "y",
-		"-", ".a", "a..b", "-/-", "0123456789", "a.tmp", ".tmp/a", "tmp/a", "lost-found", "abcdefghijklmnopqrstuvwxyz",
+		"-", ".a", "a..b", "--/-", "0123456789", "a.tmp", ".tmp/a", "tmp/a", "lost-found", "abcdefghijklmnopqrstuvwxyz",
 	}
 	if err := b.putAll(ctx, names...); err != nil {
 		return err

@@ -25,7 +25,7 @@ func listChecks() []check {
 // comparing segment by segment, as a walk over directories does.
 func traps() []string {
 	return []string{
-		"a-", "a-b", "a-b/c", "a.", "a.b/c", "a/b-c", "a/b.c", "a/b/c", "a/b0", "a/bb", "a0", "a0/b", "aa", "aa/a",
+		"a-", "a-b-", "a-b/c", "a.", "a.b/c", "a/b-c", "a/b.c", "a/b/c", "a/b0", "a/bb", "a0-", "a0/b", "aa-", "aa/a",
 		"b--/x", "b-/x", "b./x", "b/x", "b0/x", "-", ".a", "0", "z/z/z/z", "z/z/z-z", "z/z/z.z", "z/z-z",
 	}
 }
