@@ -32,7 +32,7 @@ var (
 	// that this program does not know.
 	ErrFormat = errors.New("not an aivault identity")
 	// ErrPassphrase means that a passphrase is needed or wrong.
-	ErrPassphrase = errors.New("identity is protected by another passphrase")
+	ErrPassphrase = errors.New("the passphrase of the identity is missing or wrong")
 )
 
 // MaxFile is the length of the longest identity file, in bytes.

@@ -9,8 +9,8 @@
 // the payload are written and read here, because objects of one kind of stanza
 // have a header of fixed layout, which can be judged without a key, and because
 // the 64 KiB segments of a payload are independent of each other and can be
-// sealed and opened on all cores, in place. What comes out is bit for bit what
-// age would write with the same random numbers.
+// sealed and opened on all cores, each straight to its place. What comes out is
+// bit for bit what age would write with the same random numbers.
 //
 // age authenticates no sender and binds no context: anyone who knows a recipient
 // can seal to it. Callers bind the bytes by digest from something signed.
