@@ -18,8 +18,9 @@ const (
 	// CacheSize bounds the cache of one vault, in bytes. Several processes may
 	// together exceed it until one of them next makes room.
 	CacheSize = 64 << 20
-	// maxCached is the largest object that is kept: journals and tables, no weights.
-	maxCached = 2 << 20
+	// maxCached is the largest object that is kept, in bytes; the longest object
+	// of a journal is about as long.
+	maxCached = CacheSize / 4
 )
 
 // sealedMark begins every sealed object (C2SP age.md).
