@@ -1,0 +1,53 @@
+package manifest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+)
+
+// Targets of the cuts.
+const (
+	groupTarget = 4 << 20 // bytes of small files in a group, on average
+	fileWeight  = 4 << 10 // what a file weighs in a group besides its bytes, so that tiny files do not make groups of any number
+	partTarget  = 1024    // extents in a part, on average
+	nodeTarget  = 1024    // parts in a node, on average
+)
+
+// Cutter decides where groups of small files, parts and nodes end: after an
+// entry, with a probability in proportion to its weight, by a hash of its path
+// under the version's key of the cuts. So a file that comes or goes moves the
+// ends around it and no others, and who lacks the key learns nothing of paths
+// from sizes. Not safe for concurrent use.
+type Cutter struct{ mac hash.Hash }
+
+// NewCutter returns the cutter for a version's key.
+func NewCutter(key Secret) *Cutter {
+	k := key.Reveal()
+	return &Cutter{hmac.New(sha256.New, k[:])}
+}
+
+// EndsGroup reports whether a group of small files ends after this file, whose
+// size must not exceed MaxChunk.
+func (c *Cutter) EndsGroup(path string, size int64) bool {
+	return c.ends("group", path, uint64(size)+fileWeight, groupTarget)
+}
+
+func (c *Cutter) endsPart(path string, extents int) bool {
+	return c.ends("part", path, uint64(extents), partTarget)
+}
+
+func (c *Cutter) endsNode(first string) bool { return c.ends("node", first, 1, nodeTarget) }
+
+// ends compares 32 bits of HMAC-SHA-256(key, label ‖ 0x00 ‖ path), read as a
+// fraction, with weight/target.
+func (c *Cutter) ends(label, path string, weight, target uint64) bool {
+	var sum [sha256.Size]byte
+	c.mac.Reset()
+	c.mac.Write([]byte(label))
+	c.mac.Write([]byte{0})
+	c.mac.Write([]byte(path))
+	draw := uint64(binary.BigEndian.Uint32(c.mac.Sum(sum[:0])))
+	return draw*target < weight<<32
+}

@@ -1,0 +1,66 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+// limited decodes a JSON array of at most MaxExtents elements. It stops before
+// one more is allocated: short spellings of large elements must not amplify.
+type limited[T any] []T
+
+func (l *limited[T]) UnmarshalJSON(b []byte) error {
+	*l = limited[T]{}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('[') {
+		return errors.New("no array")
+	}
+	for dec.More() {
+		if len(*l) == MaxExtents {
+			return errors.New("too many elements")
+		}
+		var v T
+		if err := dec.Decode(&v); err != nil {
+			return err
+		}
+		*l = append(*l, v)
+	}
+	return nil
+}
+
+// decode decodes a document whose first member, "format", must be format.
+func decode(b []byte, format string, limit int, v any) error {
+	if len(b) > limit {
+		return malformed("%s of %d bytes: at most %d are possible", format, len(b), limit)
+	}
+	if err := checkFormat(string(b[:min(len(b), 64)]), `{"format":"`, format, `"`); err != nil {
+		return err
+	}
+	if err := canonical.Unmarshal(b, v); err != nil {
+		return malformed("%s: %w", format, err)
+	}
+	return nil
+}
+
+// checkFormat checks that a document starts with before, format, "name/version",
+// and after. Another version is another client's.
+func checkFormat(start, before, format, after string) error {
+	name, _, _ := strings.Cut(format, "/")
+	rest, ok := strings.CutPrefix(start, before+name+"/")
+	if !ok {
+		return malformed("no %s", format)
+	}
+	version, _, ok := strings.Cut(rest, after)
+	if !ok {
+		return malformed("no %s", format)
+	}
+	if name+"/"+version != format {
+		return malformed("%s/%.16s: %w", name, version, entry.ErrUpgrade)
+	}
+	return nil
+}

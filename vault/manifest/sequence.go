@@ -1,0 +1,97 @@
+package manifest
+
+import (
+	"crypto/sha256"
+	"hash"
+	"strconv"
+
+	"github.com/aivault/aivault/crypto/canonical"
+)
+
+// VersionHash computes a version digest from entries in bytewise order of their
+// paths (vault/FORMAT.md §7.5).
+type VersionHash struct {
+	h   hash.Hash
+	buf []byte
+}
+
+// NewVersionHash starts a version digest under a salt.
+func NewVersionHash(salt Secret) *VersionHash {
+	v := &VersionHash{h: sha256.New()}
+	s := salt.Reveal()
+	v.h.Write(s[:])
+	v.h.Write([]byte("aivault-version/1\n"))
+	return v
+}
+
+// Add adds an entry.
+func (v *VersionHash) Add(path string, mode Mode, size int64, sum canonical.Digest) {
+	b := append(v.buf[:0], mode...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, size, 10)
+	b = append(b, ' ')
+	b = append(b, sum.String()...)
+	b = append(b, ' ')
+	b = append(b, path...)
+	b = append(b, 0)
+	v.h.Write(b)
+	v.buf = b
+}
+
+// Sum returns the digest of what was added.
+func (v *VersionHash) Sum() (d canonical.Digest) {
+	v.h.Sum(d[:0])
+	return d
+}
+
+// Sequence checks the parts of a manifest, given in order, against each other
+// and against the root, and computes the version digest.
+type Sequence struct {
+	order       order
+	hash        *VersionHash
+	files, dirs int64
+	bytes       int64
+}
+
+// NewSequence returns a Sequence for the manifest with this root.
+func NewSequence(r *Root) *Sequence { return &Sequence{hash: NewVersionHash(r.Salt)} }
+
+// Add checks the next part, which its ref says to begin with first. Errors wrap
+// ErrMalformed.
+func (s *Sequence) Add(first string, p *Part) error {
+	if p.Entries[0].Path != first {
+		return malformed("part %q begins with %q", first, p.Entries[0].Path)
+	}
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		if err := s.order.next(e); err != nil {
+			return err
+		}
+		if e.At > 0 {
+			continue
+		}
+		if e.Mode == Directory {
+			s.dirs++
+		} else {
+			s.files++
+		}
+		if s.bytes += e.Size; s.bytes > MaxBytes {
+			return malformed("more than %d bytes", int64(MaxBytes))
+		}
+		s.hash.Add(e.Path, e.Mode, e.Size, e.SHA256)
+	}
+	return nil
+}
+
+// Finish checks that the parts are all that the root announces, and returns the
+// version digest. Errors wrap ErrMalformed.
+func (s *Sequence) Finish(r *Root) (canonical.Digest, error) {
+	if s.order.open {
+		return canonical.Digest{}, malformed("%q ends at %d of %d bytes", s.order.prev.Path, s.order.end, s.order.prev.Size)
+	}
+	if s.files != r.Files || s.dirs != r.Directories || s.bytes != r.Bytes {
+		return canonical.Digest{}, malformed("%d files, %d directories and %d bytes where the root announces %d, %d and %d",
+			s.files, s.dirs, s.bytes, r.Files, r.Directories, r.Bytes)
+	}
+	return s.hash.Sum(), nil
+}
