@@ -462,3 +462,29 @@ func TestDestructionIsDatedByTheClock(t *testing.T) {
 		t.Errorf("evidence %q, want %q", d.Evidence, want)
 	}
 }
+
+// TestSweepSparesTheTombstone: a racing destroyer's second name for the key file
+// may have caught the tombstone instead.
+func TestSweepSparesTheTombstone(t *testing.T) {
+	k, dir, ref, _ := alive(t)
+	if _, err := k.Destroy(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	caught := filepath.Join(dir, ".e-1."+strings.Repeat("0", 32)+".old")
+	err := errors.Join(os.Remove(filepath.Join(dir, "e-1.destroyed")), os.Link(filepath.Join(dir, "e-1.key"), caught))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := k.Status(t.Context(), ref); err != nil || s.State != custody.Pending {
+		t.Errorf("status without an acknowledgement: %+v, %v, want Pending", s, err)
+	}
+	if d, err := k.Destroy(t.Context(), ref); err != nil || d.State != custody.Destroyed {
+		t.Fatalf("destroy: %+v, %v", d, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "e-1.key")); err != nil || string(b) != "aivault keeper tombstone 1\nref: "+string(ref)+"\n" {
+		t.Errorf("the tombstone is %q, %v", b, err)
+	}
+	if _, err := os.Lstat(caught); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its other name is left: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
-// Package interleave runs the actors of a test one step at a time, in an order
-// that the test chooses: every race that can happen, happens on purpose and
-// again.
+// Package interleave runs the callers of a keeper one visible step at a time, in
+// an order that a test chooses, so that every race that can happen happens on
+// purpose and again; and it holds what they are told to what was known before.
+// Only tests import it.
 package interleave
 
 // Run runs the actors until all are done. An actor calls pause before each
