@@ -114,6 +114,40 @@ func (s *Store) Close() error {
 	return s.root.Close()
 }
 
+// openDir opens the directory name, with or without a '/' at the end; empty is
+// the root. It follows no symbolic link: what is not a directory, or below
+// something that is not one, does not exist.
+func (s *Store) openDir(name string) (*os.Root, error) {
+	d, err := s.root.OpenRoot(".")
+	if err != nil {
+		return nil, err
+	}
+	for seg := range strings.SplitSeq(strings.TrimSuffix(name, "/"), "/") {
+		if seg == "" || seg == "." {
+			break
+		}
+		sub, err := openSubdir(d, seg)
+		d.Close()
+		if err != nil {
+			return nil, err
+		}
+		d = sub
+	}
+	return d, nil
+}
+
+// openSubdir opens the directory name in d, if it is one.
+func openSubdir(d *os.Root, name string) (*os.Root, error) {
+	fi, err := d.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.IsDir() {
+		return nil, fmt.Errorf("%s is not a directory: %w", name, fs.ErrNotExist)
+	}
+	return d.OpenRoot(name)
+}
+
 // failure wraps err as an error of the given kind, or of the one that err
 // stands for if kind is 0.
 func failure(op, key string, kind backends.Kind, err error) error {

@@ -56,8 +56,16 @@ func eraseKind(err error) backends.Kind {
 // that died after its link has left a second name of the same file among temps;
 // that goes first.
 func (s *Store) eraseOne(key string, temps map[string]fs.FileInfo) (bool, error) {
-	fi, err := s.root.Lstat(key)
-	if errors.Is(err, fs.ErrNotExist) || isNotDirectory(err) || err == nil && fi.IsDir() {
+	d, err := s.openDir(path.Dir(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer d.Close()
+	fi, err := d.Lstat(path.Base(key))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
 		return false, nil
 	}
 	if err != nil {
@@ -70,7 +78,7 @@ func (s *Store) eraseOne(key string, temps map[string]fs.FileInfo) (bool, error)
 			}
 		}
 	}
-	if err := s.root.Remove(key); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.Remove(path.Base(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	return true, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 
 	"github.com/aivault/aivault/backends"
 )
@@ -41,11 +42,9 @@ func info(key string, fi fs.FileInfo) backends.Info {
 	return backends.Info{Ref: backends.Ref{Key: key}, Size: fi.Size(), Modified: fi.ModTime()}
 }
 
+// getKind is kindOf for reading.
 func getKind(err error) backends.Kind {
-	switch {
-	case isNotDirectory(err): // a part of the path is an object
-		return backends.NotExist
-	case isDamage(err):
+	if isDamage(err) {
 		return backends.Corrupt
 	}
 	return kindOf(err)
@@ -53,14 +52,19 @@ func getKind(err error) backends.Kind {
 
 // openObject opens the regular file at key.
 func (s *Store) openObject(key string) (*os.File, fs.FileInfo, error) {
-	fi, err := s.root.Lstat(key)
+	d, err := s.openDir(path.Dir(key))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.Close()
+	fi, err := d.Lstat(path.Base(key))
 	if err == nil {
 		err = checkRegular(fi)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := s.root.OpenFile(key, os.O_RDONLY|openFlag, 0)
+	f, err := d.OpenFile(path.Base(key), os.O_RDONLY|openFlag, 0)
 	if err != nil {
 		return nil, nil, err
 	}

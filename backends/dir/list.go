@@ -32,7 +32,7 @@ func (s *Store) List(ctx context.Context, prefix string, o backends.ListOptions)
 			return yield(in, nil) && n != o.Limit
 		}}
 		base := prefix[:strings.LastIndexByte(prefix, '/')+1]
-		if err := w.below(s.root, base); err != nil && !errors.Is(err, errStop) {
+		if err := w.below(s, base); err != nil && !errors.Is(err, errStop) {
 			yield(backends.Info{}, failure("list", prefix, getKind(err), err))
 		}
 	}
@@ -50,14 +50,13 @@ type walk struct {
 	foreign  func(path string) bool      // may be nil; likewise
 }
 
-// below walks the directory that base, empty or ending in '/', names below root.
-func (w *walk) below(root *os.Root, base string) error {
-	// A path that ends in '/' opens directories only.
-	d, err := root.OpenRoot(cmp.Or(base, "."))
-	switch {
-	case errors.Is(err, fs.ErrNotExist), isNotDirectory(err):
+// below walks the directory of s that base, empty or ending in '/', names.
+func (w *walk) below(s *Store, base string) error {
+	d, err := s.openDir(base)
+	if errors.Is(err, fs.ErrNotExist) {
 		return w.ctx.Err()
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	defer d.Close()
@@ -136,9 +135,9 @@ func (w *walk) entry(d *os.Root, base string, e entry) error {
 		return w.next(w.object(info(base+name, fi)))
 	}
 
-	sub, err := d.OpenRoot(e.name)
-	if errors.Is(err, fs.ErrNotExist) || isNotDirectory(err) {
-		return nil
+	sub, err := openSubdir(d, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed since its name was read, or replaced
 	}
 	if err != nil {
 		return err
@@ -177,7 +176,7 @@ func (s *Store) Foreign(ctx context.Context) iter.Seq2[string, error] {
 			object:  func(backends.Info) bool { return true },
 			foreign: func(path string) bool { return yield(path, nil) },
 		}
-		if err := w.below(s.root, ""); err != nil && !errors.Is(err, errStop) {
+		if err := w.below(s, ""); err != nil && !errors.Is(err, errStop) {
 			yield("", failure("list", "", getKind(err), err))
 		}
 	}
