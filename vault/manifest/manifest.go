@@ -11,6 +11,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/seal"
@@ -169,9 +170,12 @@ func PaddedSize(n int64) int64 {
 	return n
 }
 
-// Pad appends zeros to b up to its padded size.
+// Pad appends zeros to b up to its padded size, in place if there is room.
 func Pad(b []byte) []byte {
-	return append(b, make([]byte, PaddedSize(int64(len(b)))-int64(len(b)))...)
+	n := len(b)
+	b = slices.Grow(b, int(PaddedSize(int64(n)))-n)[:PaddedSize(int64(n))]
+	clear(b[n:])
+	return b
 }
 
 // unpad takes the zeros that Pad appended off a document that ends in another byte.
