@@ -1,0 +1,32 @@
+package vault
+
+import (
+	"errors"
+
+	"github.com/aivault/aivault/vault/chunk"
+	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
+)
+
+// Kinds of failure, for callers to test with errors.Is. Errors of the store and
+// of the keeper (backends.Kind, custody.Err…) pass through as they are.
+var (
+	ErrNoVault     = errors.New("no vault there")
+	ErrVaultExists = errors.New("a vault is there already")
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("conflict with somebody else's change")
+	ErrDestroyed   = errors.New("destroyed")
+	ErrRefused     = errors.New("refused by policy, hold or quarantine")
+	ErrUnfit       = errors.New("cannot keep the promises of a vault")
+	ErrEmptyMain   = errors.New("the default channel points nowhere")
+)
+
+// Those below come from deeper down and mean the same here.
+var (
+	ErrNotPermitted = state.ErrNotPermitted // the role table does not allow it
+	ErrNoAccess     = ledger.ErrNoAccess    // not a member, or not any more
+	ErrJunk         = journal.ErrJunk       // an unverifiable object blocks a journal until a skip entry passes over it
+	ErrRolledBack   = journal.ErrRolledBack // the store shows less, or other, than this client knows
+	ErrIntegrity    = chunk.ErrIntegrity    // bytes do not verify
+)

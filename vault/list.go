@@ -1,0 +1,99 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aivault/aivault/backends"
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
+	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/state"
+)
+
+// Summary is one artefact at a glance.
+type Summary struct {
+	Artefact       string
+	Kind           string // of the newest version
+	Classification string
+	Versions       int // ever committed
+	Live           int
+	Latest         int // number of the newest live version; 0: none
+	Channels       map[string]int
+	Modified       time.Time // of the last entry
+	Stored         int64     // bytes that its live versions take in storage, shared objects counted once for each
+	State          string    // "live", "empty" or "destroyed"
+}
+
+// List summarises the artefacts whose name matches glob ("" or "*": all), by
+// name. It needs no keeper and no right to read content: journals say it all.
+func (v *Vault) List(ctx context.Context, glob string) ([]Summary, string, error) {
+	glob = cmp.Or(glob, "*")
+	if err := state.CheckGlob(glob); err != nil {
+		return nil, "", err
+	}
+	ids, err := v.artefactIDs(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	out := []Summary{}
+	for _, id := range ids {
+		a, err := v.ledger.Artefact(id).Fold(ctx)
+		if errors.Is(err, journal.ErrEmpty) && !errors.Is(err, ErrRolledBack) {
+			continue
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("artefact %s: %w", id, err)
+		}
+		if a.Name != "" && state.MatchGlob(glob, a.Name) {
+			out = append(out, summarise(a))
+		}
+	}
+	slices.SortFunc(out, func(x, y Summary) int { return cmp.Compare(x.Artefact, y.Artefact) })
+	v.keep()
+	return out, v.freshness(entry.VaultJournal), nil
+}
+
+// artefactIDs lists the artefacts that have anything in storage.
+func (v *Vault) artefactIDs(ctx context.Context) ([]canonical.Digest, error) {
+	var ids []canonical.Digest
+	for info, err := range v.session.Store.List(ctx, "a/", backends.ListOptions{OneLevel: true}) {
+		if err != nil {
+			return nil, fmt.Errorf("listing artefacts: %w", err)
+		}
+		id, err := canonical.ParseDigest(strings.TrimSuffix(strings.TrimPrefix(info.Key, "a/"), "/"))
+		if err != nil {
+			continue // not ours; verify names it
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func summarise(a *state.Artefact) Summary {
+	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Modified: a.Time.Time, State: "empty"}
+	for _, cv := range a.Versions {
+		if cv.State == state.Live {
+			s.Live++
+			s.Stored += cv.Stored
+		}
+		s.Kind, s.Classification = cv.Version.Kind, cv.Classification
+	}
+	if l := a.Latest(); l != nil {
+		s.Latest, s.State = l.Number, "live"
+	}
+	if a.Ended {
+		s.State = "destroyed"
+	}
+	for name, p := range a.Channels {
+		if cv := a.Version(p.To); cv != nil {
+			s.Channels[name] = cv.Number
+		}
+	}
+	return s
+}

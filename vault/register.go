@@ -1,0 +1,67 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aivault/aivault/backends"
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/crypto/custody"
+	"github.com/aivault/aivault/vault/keyring"
+	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
+)
+
+// RegisterResult is what Register did.
+type RegisterResult struct {
+	Artefact  string
+	Changed   bool // false: it was registered already
+	Head      ledger.Pin
+	Freshness string
+}
+
+// Register brings an artefact into being, readable by the member who registers
+// it. An artefact that is registered is left as it is; one whose registration
+// was broken off is completed.
+func (v *Vault) Register(ctx context.Context, name string) (*RegisterResult, error) {
+	l, a, err := v.fold(ctx, name)
+	if err == nil && a.Current != nil {
+		return &RegisterResult{Artefact: name, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	if err := v.register(ctx, l, name); err != nil {
+		return nil, err
+	}
+	a = l.State()
+	v.keep()
+	return &RegisterResult{Artefact: name, Changed: true, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
+}
+
+func (v *Vault) register(ctx context.Context, l *ledger.Artefact, name string) error {
+	self := v.Self()
+	if self == nil {
+		return fmt.Errorf("registering %s: %w: this identity is no member's", name, ErrNotPermitted)
+	}
+	keepers, err := v.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("registering %s needs the keeper: %w", name, err)
+	}
+	r := v.ring(l, v.config.Store, keepers)
+	if err := r.Register(ctx, name, []keyring.Reader{{Name: self.Name, Recipient: self.Public.Recipient.String()}}, canonical.NewID()); err != nil {
+		return fmt.Errorf("registering %s: %w", name, err)
+	}
+	return nil
+}
+
+func pinOf(a *state.Artefact) ledger.Pin {
+	return ledger.Pin{Journal: a.ID.String(), Position: a.Head}
+}
+
+// ring returns the keys of an artefact. What rotates or destroys takes the store
+// itself; what only reads may take the cached one.
+func (v *Vault) ring(l *ledger.Artefact, store backends.Store, keepers map[string]custody.Keeper) *keyring.Ring {
+	return &keyring.Ring{Ledger: l, Vault: v.ledger, Store: store, Keepers: keepers, Jobs: v.config.Jobs}
+}
