@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aivault/aivault/crypto/canonical"
@@ -24,9 +25,15 @@ const (
 	VaultJournal = "vault"
 	// MaxSeq is the largest sequence number an entry may have: integers stay exact in every JSON reader.
 	MaxSeq = 1<<53 - 1
+
+	maxKind = 64
 )
 
 var (
+	// ErrUnverifiable marks what no member can have written in its place: an object
+	// that is damaged, missing, forged or out of order. A journal must not be read
+	// past it.
+	ErrUnverifiable = errors.New("does not verify")
 	// ErrMalformed marks bytes that are no entry in its one spelling.
 	ErrMalformed = errors.New("malformed entry")
 	// ErrChain marks an entry that does not follow the one before it.
@@ -76,8 +83,11 @@ type Entry struct {
 // Position is where the entry stands.
 func (e *Entry) Position() Position { return Position{Seq: e.Seq, Hash: e.Hash} }
 
-// Sign makes an entry from h and a body. The first signer must be the author.
+// Sign makes an entry from h and a body. The first signer must be h's author.
 func Sign(ctx context.Context, h Header, body any, signers ...dsse.Signer) (*Entry, error) {
+	if len(signers) == 0 || signers[0].Public().KeyID() != h.Author.String() {
+		return nil, fmt.Errorf("signing a %s entry: the first signer is not its author %s", h.Kind, h.Author)
+	}
 	b, err := canonical.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the body of a %s entry: %w", h.Kind, err)
@@ -123,10 +133,16 @@ func Parse(raw []byte) (*Entry, error) {
 	switch {
 	case p.Format > Format:
 		return nil, fmt.Errorf("%w (entry format %d)", ErrUpgrade, p.Format)
-	case p.Format != Format, p.Kind == "", len(p.Body) == 0, p.Seq > MaxSeq:
-		return nil, fmt.Errorf("%w: kind %q, format %d, sequence %d", ErrMalformed, p.Kind, p.Format, p.Seq)
+	case p.Format != Format, !validKind(p.Kind), len(p.Body) == 0, p.Seq > MaxSeq, p.Vault.Seq > MaxSeq:
+		return nil, fmt.Errorf("%w: kind %q, format %d, sequence %d citing %d", ErrMalformed, p.Kind, p.Format, p.Seq, p.Vault.Seq)
 	}
 	return &Entry{Header: p.Header, Body: p.Body, Hash: canonical.Sum(raw), Raw: raw, Envelope: env}, nil
+}
+
+// validKind keeps a kind, which reports print also where nobody knows it, to 1
+// to maxKind of [a-z.-].
+func validKind(kind string) bool {
+	return len(kind) > 0 && len(kind) <= maxKind && strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz.-") == ""
 }
 
 // Follows reports whether e may stand right after prev in the journal named by
@@ -156,8 +172,10 @@ func (e *Entry) Follows(prev *Entry, genesis canonical.Digest, id string, gap bo
 		return fmt.Errorf("%w: entry %d after entry %d", ErrChain, e.Seq, prev.Seq)
 	case e.Time.Before(prev.Time.Time):
 		return fmt.Errorf("%w: entry %d is dated %s, before the one it follows (%s)", ErrChain, e.Seq, e.Time, prev.Time)
-	case e.Journal == VaultJournal && e.Vault != prev.Position():
-		return fmt.Errorf("%w: entry %d cites another vault head than the entry it follows", ErrChain, e.Seq)
+	case e.Journal == VaultJournal:
+		if e.Vault != prev.Position() {
+			return fmt.Errorf("%w: entry %d cites another vault head than the entry it follows", ErrChain, e.Seq)
+		}
 	case e.Vault.Seq < prev.Vault.Seq || e.Vault.Seq == prev.Vault.Seq && e.Vault.Hash != prev.Vault.Hash:
 		return fmt.Errorf("%w: entry %d cites vault head %d after %d", ErrChain, e.Seq, e.Vault.Seq, prev.Vault.Seq)
 	}
@@ -179,7 +197,7 @@ func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.String() + `
 // UnmarshalText reads the one spelling.
 func (t *Time) UnmarshalText(b []byte) error {
 	v, err := time.Parse(timeLayout, string(b))
-	if err != nil {
+	if err != nil || v.Format(timeLayout) != string(b) {
 		return fmt.Errorf("%w: time %q", canonical.ErrNotCanonical, b)
 	}
 	t.Time = v.UTC()
