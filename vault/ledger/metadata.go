@@ -56,15 +56,26 @@ type mdKey struct {
 }
 
 // NewMetadata makes a metadata identity and returns its binding and the object
-// to put under MetadataPrefix. It carries the identities of prev, if any, and
-// the vault's name key, which is drawn once.
-func (v *Vault) NewMetadata(recipients []string) (state.Metadata, []byte, error) {
+// to put under MetadataPrefix. It carries every identity that the journal binds
+// so far, and the vault's name key, which is drawn once.
+func (v *Vault) NewMetadata(ctx context.Context, recipients []string) (state.Metadata, []byte, error) {
+	bound := v.State().Metadata
 	v.meta.mu.Lock()
 	defer v.meta.mu.Unlock()
-	older := make([]olderMetadata, 0, len(v.meta.keys))
-	for _, k := range v.meta.keys {
-		older = append(older, olderMetadata{MID: k.mid, Identity: k.key.Reveal()})
+	older := make([]olderMetadata, len(bound))
+	for i, b := range bound {
+		for older[i].MID != b.MID {
+			if k := slices.IndexFunc(v.meta.keys, func(k mdKey) bool { return k.mid == b.MID }); k >= 0 {
+				older[i] = olderMetadata{MID: b.MID, Identity: v.meta.keys[k].key.Reveal()}
+				continue
+			}
+			// The entry that binds an identity is sealed to the one before it.
+			if found, err := v.meta.load(ctx); err != nil || !found {
+				return state.Metadata{}, nil, errors.Join(fmt.Errorf("%w: metadata identity %s", ErrNoAccess, b.MID), err)
+			}
+		}
 	}
+	slices.Reverse(older)
 	return newMetadata(v.Cipher, canonical.Digest(v.meta.name), older, recipients)
 }
 
@@ -98,7 +109,7 @@ func newMetadata(cipher seal.Cipher, nameKey canonical.Digest, older []olderMeta
 func MetadataKey(mid canonical.ID) string { return MetadataPrefix + mid.String() }
 
 // open opens an object sealed to a metadata identity. If none that is known
-// opens it, it looks for newer ones once.
+// opens it, it looks for others.
 func (m *metadata) open(ctx context.Context, sealed []byte) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -107,17 +118,17 @@ func (m *metadata) open(ctx context.Context, sealed []byte) ([]byte, error) {
 			return plain, err
 		}
 	}
-	// Twice: what this client kept may be out of date.
-	plain, err := []byte(nil), error(nil)
-	for range 2 {
-		if err := m.load(ctx); err != nil {
+	// What this client kept may be out of date, and storage time does not tell
+	// the newest of objects that were put within one tick.
+	for {
+		found, err := m.load(ctx)
+		if err != nil {
 			return nil, err
 		}
-		if plain, err = m.try(sealed); !errors.Is(err, seal.ErrNoMatch) {
-			break
+		if plain, err := m.try(sealed); !errors.Is(err, seal.ErrNoMatch) || !found {
+			return plain, err
 		}
 	}
-	return plain, err
 }
 
 func (m *metadata) try(sealed []byte) ([]byte, error) {
@@ -131,20 +142,21 @@ func (m *metadata) try(sealed []byte) ([]byte, error) {
 	return nil, err
 }
 
-// load opens the newest metadata object that is sealed to this member. It
-// holds all older identities, so one is enough; the journal decides which of
-// them the vault really has.
-func (m *metadata) load(ctx context.Context) error {
+// load opens the newest metadata object, of those not tried before, that is
+// sealed to this member, and reports whether it found one. It holds all older
+// identities, so one is enough; the journal decides which of them the vault
+// really has.
+func (m *metadata) load(ctx context.Context) (found bool, err error) {
 	if m.tried == nil {
 		m.tried = map[string]bool{}
 		if m.recall() {
-			return nil
+			return true, nil
 		}
 	}
 	var infos []backends.Info
 	for info, err := range m.session.Store.List(ctx, MetadataPrefix, backends.ListOptions{}) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !m.tried[info.Key] {
 			infos = append(infos, info)
@@ -165,7 +177,7 @@ func (m *metadata) load(ctx context.Context) error {
 		if err != nil {
 			if !errors.Is(err, seal.ErrNoMatch) && !isContent(err) {
 				delete(m.tried, info.Key)
-				return err
+				return false, err
 			}
 			last = err
 			continue
@@ -173,15 +185,15 @@ func (m *metadata) load(ctx context.Context) error {
 		if m.session.Cache != nil {
 			m.session.Cache.Put(cachedMetadata, sealed)
 		}
-		return m.add(obj)
+		return true, m.add(obj)
 	}
 	if len(m.keys) > 0 {
-		return nil
+		return false, nil
 	}
 	if len(infos) == 0 {
-		return fmt.Errorf("%w: nothing stands under %s", ErrNoAccess, MetadataPrefix)
+		return false, fmt.Errorf("%w: nothing stands under %s", ErrNoAccess, MetadataPrefix)
 	}
-	return fmt.Errorf("%w: %w", ErrNoAccess, last)
+	return false, fmt.Errorf("%w: %w", ErrNoAccess, last)
 }
 
 // isContent reports whether an error is about the bytes of an object, not about reaching it.
