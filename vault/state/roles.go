@@ -74,7 +74,12 @@ func MatchGlob(glob, name string) bool {
 		return false
 	}
 	if base, ok := strings.CutSuffix(glob, "/**"); ok {
-		return strings.HasPrefix(name, base+"/")
+		segments := strings.Split(name, "/")
+		n := strings.Count(base, "/") + 1
+		if len(segments) <= n {
+			return false
+		}
+		glob, name = base, strings.Join(segments[:n], "/")
 	}
 	ok, err := path.Match(glob, name)
 	return err == nil && ok
@@ -85,10 +90,14 @@ func CheckGlob(glob string) error {
 	if glob == "*" {
 		return nil
 	}
-	if err := CheckName(strings.NewReplacer("*", "x", "?", "x", "[", "x", "]", "x", "^", "x").Replace(glob)); err != nil {
+	base := strings.TrimSuffix(glob, "/**")
+	if len(glob) > MaxName || strings.Contains(base, "**") {
+		return fmt.Errorf("glob %q: %w: \"**\" can only be the last part", glob, ErrBadName)
+	}
+	if err := CheckName(strings.NewReplacer("*", "x", "?", "x", "[", "x", "]", "x", "^", "x").Replace(base)); err != nil {
 		return fmt.Errorf("glob %q: %w", glob, ErrBadName)
 	}
-	if _, err := path.Match(glob, ""); err != nil {
+	if _, err := path.Match(base, ""); err != nil {
 		return fmt.Errorf("glob %q: %w", glob, ErrBadName)
 	}
 	return nil
