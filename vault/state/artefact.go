@@ -43,7 +43,7 @@ type Artefact struct {
 	byVID     map[canonical.ID]*CommittedVersion
 	wholeBy   canonical.ID // the disposal that Whole is due to
 	condemned map[canonical.ID]bool
-	holds     map[canonical.ID]*PlacedHold
+	holds     []*PlacedHold // in order
 	ops       map[opKey]*CommittedVersion
 	at        func(entry.Position) (*Vault, error)
 	key       [32]byte
@@ -128,17 +128,15 @@ var artefactKinds = map[string]bool{
 // vault's name key. deviate is nil but in tests.
 func NewArtefact(id canonical.Digest, key [32]byte, vaultAt func(entry.Position) (*Vault, error), deviate Deviation) *Artefact {
 	return &Artefact{ID: id, Channels: map[string]*Pointer{}, byVID: map[canonical.ID]*CommittedVersion{},
-		condemned: map[canonical.ID]bool{}, holds: map[canonical.ID]*PlacedHold{}, ops: map[opKey]*CommittedVersion{},
+		condemned: map[canonical.ID]bool{}, ops: map[opKey]*CommittedVersion{},
 		at: vaultAt, key: key, deviate: deviate}
 }
 
 // Apply folds the next entry, which must chain to Head. A Void is recorded in
-// Voids and returned. After an error the artefact must not be used.
+// Voids and returned. After an error, which wraps ErrUnverifiable or
+// entry.ErrUpgrade or comes from vaultAt, the artefact is as it was.
 func (a *Artefact) Apply(e *entry.Entry) (*Void, error) {
-	known, err := checkKnown(e, artefactKinds)
-	if err != nil {
-		return nil, err
-	}
+	before := a.Vault
 	if a.Vault == nil || e.Vault.Seq > a.Vault.Head.Seq {
 		v, err := a.at(e.Vault)
 		if err != nil {
@@ -152,24 +150,29 @@ func (a *Artefact) Apply(e *entry.Entry) (*Void, error) {
 			name = b.Name
 		}
 	}
-	err = a.Vault.authorise(e, name)
+	err := a.Vault.authorise(e, name, artefactKinds)
 	if err == nil {
 		err = a.check(e)
 	}
-	if err == nil && known {
+	if err == nil {
 		err = a.apply(e)
+	}
+	if err != nil && !isRefusal(err) {
+		a.Vault = before // an entry that cannot be read past changes nothing
+		return nil, err
 	}
 	a.Head, a.Time = e.Position(), e.Time
 	if err == nil {
 		return nil, nil
 	}
-	r, ok := err.(*refusal)
-	if !ok {
-		return nil, err
-	}
-	v := a.Vault.void(e, r)
+	v := a.Vault.void(e, err.(*refusal))
 	a.Voids = append(a.Voids, *v)
 	return v, nil
+}
+
+func isRefusal(err error) bool {
+	_, ok := err.(*refusal)
+	return ok
 }
 
 // check holds for every kind.
@@ -182,7 +185,7 @@ func (a *Artefact) check(e *entry.Entry) error {
 			return refuse(RuleRegistered, "the artefact is registered")
 		}
 		return nil
-	case KindDestroyed, KindPurged, KindVerified, KindAttest:
+	case KindDestroyed, KindPurged, KindVerified:
 	default:
 		if a.Ended {
 			return refuse(RuleEnded, "the artefact was destroyed as a whole")
@@ -245,6 +248,9 @@ func (a *Artefact) applyReaders(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
+	if err := first(checkRecipient(b.Recipient), checkNamed(b.Object, a.prefix("g", b.GID)+"-"), checkDocument(b.List)); err != nil {
+		return err
+	}
 	for _, g := range a.Generations {
 		if g.GID != b.GID {
 			continue
@@ -258,8 +264,19 @@ func (a *Artefact) applyReaders(e *entry.Entry) error {
 	if b.Add {
 		return refuse(RuleTarget, "generation %s is not the current one", b.GID)
 	}
+	if by := a.author(e); len(a.Generations) > 0 && !by.Has(Operator, a.Name) && !by.Has(Admin, a.Name) {
+		return refuse(RuleRole, "%s is neither operator nor admin here and cannot take readers away", by.Name)
+	}
 	a.Generations = append(a.Generations, &Generation{Readers: *b})
 	return nil
+}
+
+// author returns the member that signed e as its author.
+func (a *Artefact) author(e *entry.Entry) *Member { return a.Vault.ByKey(e.Author) }
+
+// prefix returns what the keys of objects below one directory of the artefact start with.
+func (a *Artefact) prefix(dir string, id canonical.ID) string {
+	return "a/" + a.ID.String() + "/" + dir + "/" + id.String()
 }
 
 // Generation returns the current readers, or nil.
@@ -285,8 +302,8 @@ func (a *Artefact) applyChannel(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := CheckShortName(b.Channel); err != nil {
-		return refuse(RuleBody, "%v", err)
+	if err := first(checkShort(b.Channel), checkSentence("reason", b.Reason, false), checkText("incident", b.Incident, MaxWord)); err != nil {
+		return err
 	}
 	if from := a.Channel(b.Channel); from != b.From {
 		return refuse(RuleMoved, "channel %s pointed to %s, not %s", b.Channel, from, b.From)
@@ -298,7 +315,7 @@ func (a *Artefact) applyChannel(e *entry.Entry) error {
 	if to.Quarantined != nil {
 		return refuse(RuleQuarantined, "v%d is quarantined", to.Number)
 	}
-	a.move(b.Channel, Move{To: b.To, At: e.Position(), Time: e.Time, By: a.Vault.keys[e.Author].Member, Reason: b.Reason, Incident: b.Incident})
+	a.move(b.Channel, Move{To: b.To, At: e.Position(), Time: e.Time, By: a.author(e).Name, Reason: b.Reason, Incident: b.Incident})
 	return nil
 }
 

@@ -74,6 +74,9 @@ func (a *Artefact) applyCancel(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
+	if err := checkSentence("reason", b.Reason, false); err != nil {
+		return err
+	}
 	whole := a.Whole && a.wholeBy == b.Disposal
 	n := 0
 	for _, v := range a.Versions {
@@ -111,8 +114,13 @@ func (a *Artefact) applyPurged(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	if len(b.Versions) == 0 || len(b.Retained) > 64 {
-		return refuse(RuleBody, "%d versions, %d retained", len(b.Versions), len(b.Retained))
+	if len(b.Versions) == 0 || len(b.Retained) > MaxRetained {
+		return refuse(RuleBody, "%d versions, %d retained objects: at most %d", len(b.Versions), len(b.Retained), MaxRetained)
+	}
+	for _, r := range b.Retained {
+		if err := checkText("retained key", r.Key, maxRef); err != nil {
+			return err
+		}
 	}
 	vs, err := a.named(b.Versions, Shredded)
 	if err != nil {
@@ -129,13 +137,16 @@ func (a *Artefact) applyHold(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	if a.holds[b.ID] != nil || b.ID.IsZero() {
+	if a.hold(b.ID) != nil || b.ID.IsZero() {
 		return refuse(RuleUnused, "hold %s", b.ID)
 	}
-	if len(b.Versions) > MaxNamed || b.Reason == "" {
-		return refuse(RuleBody, "a hold needs a reason, and names at most %d versions", MaxNamed)
+	if len(b.Versions) > MaxNamed {
+		return refuse(RuleBody, "%d versions: at most %d", len(b.Versions), MaxNamed)
 	}
-	h := &PlacedHold{Hold: *b, By: a.Vault.keys[e.Author].Member, Time: e.Time}
+	if err := checkSentence("reason", b.Reason, true); err != nil {
+		return err
+	}
+	h := &PlacedHold{Hold: *b, By: a.author(e).Name, Time: e.Time}
 	vs := a.Versions
 	if len(b.Versions) > 0 {
 		vs = nil
@@ -152,11 +163,21 @@ func (a *Artefact) applyHold(e *entry.Entry) error {
 			v.Holds = append(v.Holds, h)
 		}
 	}
-	a.holds[b.ID] = h
+	a.holds = append(a.holds, h)
 	return nil
 }
 
-// Held returns the holds in force, unordered.
+// hold returns the hold with this id, released or not, or nil.
+func (a *Artefact) hold(id canonical.ID) *PlacedHold {
+	for _, h := range a.holds {
+		if h.ID == id {
+			return h
+		}
+	}
+	return nil
+}
+
+// Held returns the holds in force, oldest first.
 func (a *Artefact) Held() []*PlacedHold {
 	var out []*PlacedHold
 	for _, h := range a.holds {
@@ -178,12 +199,15 @@ func (a *Artefact) applyRelease(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	h := a.holds[b.ID]
+	if err := checkSentence("reason", b.Reason, true); err != nil {
+		return err
+	}
+	h := a.hold(b.ID)
 	if h == nil || h.Released {
 		return refuse(RuleTarget, "hold %s is not in force", b.ID)
 	}
-	if by := a.Vault.keys[e.Author].Member; by == h.By {
-		return refuse(RuleSecondPerson, "%s placed it", by)
+	if a.author(e).Name == h.By {
+		return refuse(RuleSecondPerson, "%s placed it", h.By)
 	}
 	h.Released = true
 	death := false
@@ -205,10 +229,13 @@ func (a *Artefact) applyQuarantine(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	if len(b.Versions) == 0 || len(b.Versions) > MaxNamed || b.Reason == "" {
-		return refuse(RuleBody, "a quarantine needs a reason and 1 to %d versions", MaxNamed)
+	if len(b.Versions) == 0 || len(b.Versions) > MaxNamed {
+		return refuse(RuleBody, "%d versions: 1 to %d", len(b.Versions), MaxNamed)
 	}
-	by := a.Vault.keys[e.Author].Member
+	if err := first(checkSentence("reason", b.Reason, true), checkText("incident", b.Incident, MaxWord)); err != nil {
+		return err
+	}
+	by := a.author(e).Name
 	for _, id := range b.Versions {
 		if a.byVID[id] == nil {
 			return refuse(RuleTarget, "version %s does not exist", id)
@@ -225,7 +252,7 @@ func (a *Artefact) applyQuarantine(e *entry.Entry) error {
 }
 
 func (a *Artefact) applyEvidence(e *entry.Entry) error {
-	by := a.Vault.keys[e.Author].Member
+	by := a.author(e).Name
 	switch e.Kind {
 	case KindApprove:
 		b, err := decode[Approve](e)
@@ -239,6 +266,9 @@ func (a *Artefact) applyEvidence(e *entry.Entry) error {
 		if v.By == by {
 			return refuse(RuleSecondPerson, "%s pushed it", by)
 		}
+		if slices.ContainsFunc(v.Approvals, func(ap Approval) bool { return ap.By == by }) {
+			return refuse(RuleUnused, "%s approved it already", by)
+		}
 		v.Approvals = append(v.Approvals, Approval{By: by, Time: e.Time})
 	case KindAttest:
 		b, err := decode[Attest](e)
@@ -249,13 +279,22 @@ func (a *Artefact) applyEvidence(e *entry.Entry) error {
 		if v == nil || v.Digest != b.Digest {
 			return refuse(RuleTarget, "version %s with digest %s does not exist", b.Version, b.Digest)
 		}
+		if err := first(checkWord("type", b.Type), checkWord("result", b.Result)); err != nil {
+			return err
+		}
 		v.Evidence = append(v.Evidence, Evidence{Attest: *b, By: by, Time: e.Time})
 	default:
-		if b, err := decode[Verified](e); err != nil {
+		b, err := decode[Verified](e)
+		if err != nil {
 			return err
-		} else if !slices.Contains([]string{"verified", "inconclusive", "failed"}, b.Result) {
+		}
+		if !slices.Contains([]string{"verified", "inconclusive", "failed"}, b.Result) {
 			return refuse(RuleBody, "result %q", b.Result)
 		}
+		if a.Vault.Disposal(b.Disposal) == nil {
+			return refuse(RuleTarget, "there is no disposal %s", b.Disposal)
+		}
+		return checkDocument(b.Report)
 	}
 	return nil
 }

@@ -70,12 +70,25 @@ func (a *Artefact) applyCandidate(e *entry.Entry) error {
 		return refuse(RuleFirst, "epoch %s has a candidate", b.EID)
 	case ep.activationSinceIntent && a.deviate.on(RuleIntentFresh):
 		return refuse(RuleIntentFresh, "another epoch was activated since the intent")
-	case b.Mode != ep.Custody.Mode || len(b.Keys) != len(ep.Custody.Keepers) || b.Recipient == "":
+	case b.Mode != ep.Custody.Mode || len(b.Keys) != len(ep.Custody.Keepers):
 		return refuse(RuleCustody, "not the keepers of the intent")
 	}
+	if err := checkRecipient(b.Recipient); err != nil {
+		return err
+	}
 	for i, k := range b.Keys {
-		if k.Instance != ep.Custody.Keepers[i].Instance || k.Ref == "" || len(k.Ref) > 200 {
+		if k.Instance != ep.Custody.Keepers[i].Instance {
 			return refuse(RuleCustody, "not the keepers of the intent")
+		}
+		if k.Ref == "" {
+			return refuse(RuleBody, "a key without a ref")
+		}
+		if err := checkText("ref", k.Ref, maxRef); err != nil {
+			return err
+		}
+		// Whoever destroys the keys of one epoch must not destroy another's.
+		if o := a.holderOf(k); o != nil && o.EID != ep.EID {
+			return refuse(RuleUnused, "key %s is that of epoch %s", k.Ref, o.EID)
 		}
 	}
 	if ep.Candidate != nil { // only without RuleFirst: an epoch of its own that shares its keys with the first
@@ -87,6 +100,16 @@ func (a *Artefact) applyCandidate(e *entry.Entry) error {
 	return nil
 }
 
+// holderOf returns the epoch whose candidate names a key, or nil.
+func (a *Artefact) holderOf(k KeyRef) *Epoch {
+	for _, ep := range a.Epochs {
+		if ep.Candidate != nil && slices.Contains(ep.Candidate.Keys, k) {
+			return ep
+		}
+	}
+	return nil
+}
+
 func (a *Artefact) applyActivate(e *entry.Entry) error {
 	b, err := decode[Activate](e)
 	if err != nil {
@@ -95,9 +118,16 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 	if b.Survivors != a.Survivors() {
 		return refuse(RuleSurvivors, "it keeps %d versions where %d are live, or others", b.Survivors.Count, len(a.LiveSet()))
 	}
+	if id := a.lapsed(); !id.IsZero() && a.deviate.on(RuleApproved) {
+		_, why := a.Vault.Disposal(id).Approved()
+		return refuse(RuleApproved, "disposal %s, which it would complete, is not approved any more: %s", id, why)
+	}
 	if b.None {
-		if !a.Whole || b.Survivors.Count != 0 || !b.EID.IsZero() {
+		if !a.Whole || b.Survivors.Count != 0 {
 			return refuse(RuleSurvivors, "no disposal of the whole artefact is under way, or versions are held")
+		}
+		if !b.EID.IsZero() || !b.Seed.IsZero() || b.Index != (Object{}) {
+			return refuse(RuleBody, "the end of an artefact binds no epoch")
 		}
 		a.activate(nil)
 		a.Ended, a.Activated, a.ActivatedAt = true, b, e.Position()
@@ -110,13 +140,39 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 	if !ep.CanActivate() && a.deviate.on(RuleActivateFresh) {
 		return refuse(RuleActivateFresh, "an activation or a death stands after the intent of epoch %s", b.EID)
 	}
-	if b.Seed.IsZero() || b.Index.Key == "" {
-		return refuse(RuleBody, "it binds no seed or no index")
+	if b.Seed.IsZero() {
+		return refuse(RuleBody, "it binds no seed")
+	}
+	if err := checkNamed(b.Index, a.prefix("e", b.EID)+"/i-"); err != nil {
+		return err
 	}
 	a.activate(ep)
 	ep.Activated = true
 	a.Activated, a.ActivatedAt = b, e.Position()
 	return nil
+}
+
+// lapsed returns a disposal that an activation would complete although it is
+// not approved by now: it was cancelled, or policy asks for more since it was
+// executed. Zero: none.
+func (a *Artefact) lapsed() canonical.ID {
+	unapproved := func(id canonical.ID) bool {
+		r := a.Vault.Disposal(id)
+		if r == nil {
+			return false
+		}
+		ok, _ := r.Approved()
+		return !ok
+	}
+	if a.Whole && unapproved(a.wholeBy) {
+		return a.wholeBy
+	}
+	for _, v := range a.Versions {
+		if v.State == Executed && !a.counts(v) && unapproved(v.Disposal) {
+			return v.Disposal
+		}
+	}
+	return canonical.ID{}
 }
 
 // activate makes ep current (nil: no epoch). Every other candidate that stands

@@ -106,7 +106,7 @@ const (
 // Custody says which keepers wrap the epochs of a vault.
 type Custody struct {
 	Mode    string   `json:"mode"`
-	Keepers []Keeper `json:"keepers"` // 1 to 8
+	Keepers []Keeper `json:"keepers"`
 }
 
 // Policy is what the members agreed on.
@@ -186,7 +186,7 @@ type (
 	// ReadRule grants reading to (or takes it from) artefacts that match a glob, existing or not.
 	ReadRule struct {
 		Glob    string   `json:"glob"`
-		Readers []string `json:"readers"` // names and @groups, at most 64
+		Readers []string `json:"readers"` // names and @groups
 		Revoke  bool     `json:"revoke,omitempty"`
 	}
 	PolicySet struct {
@@ -206,7 +206,7 @@ type (
 	// DisposalRequest asks for an end of life. Plan binds the object that says what dies and why.
 	DisposalRequest struct {
 		ID        canonical.ID    `json:"id"`
-		Scope     []DisposalScope `json:"scope"` // at most 64 artefacts; 256 versions in all
+		Scope     []DisposalScope `json:"scope"`
 		After     entry.Time      `json:"after"` // not due before
 		Plan      Object          `json:"plan"`
 		Authority string          `json:"authority,omitempty"`
@@ -281,16 +281,16 @@ type (
 		Secret         canonical.Digest  `json:"secret"`   // of the object s
 		References     Object            `json:"references"`
 		Digest         canonical.Digest  `json:"digest"`             // the version digest
-		Borrowed       []canonical.ID    `json:"borrowed,omitempty"` // the versions it borrowed through; at most 64
+		Borrowed       []canonical.ID    `json:"borrowed,omitempty"` // the versions it borrowed through
 		Stored         int64             `json:"stored"`             // bytes of all its objects in storage, borrowed ones included
 		Uploaded       int64             `json:"uploaded"`           // bytes of those it added
 		Kind           string            `json:"kind"`
 		Classification string            `json:"classification"`
-		Labels         map[string]string `json:"labels,omitempty"` // ≤ 1 KiB
+		Labels         map[string]string `json:"labels,omitempty"`
 		Sources        []Source          `json:"sources,omitempty"`
-		Lineage        []Edge            `json:"lineage,omitempty"` // at most 64
-		Complete       bool              `json:"complete"`          // the lineage names all it descends from
-		Move           string            `json:"move,omitempty"`    // a channel that moves to it
+		Lineage        []Edge            `json:"lineage,omitempty"`
+		Complete       bool              `json:"complete"`       // the lineage names all it descends from
+		Move           string            `json:"move,omitempty"` // a channel that moves to it
 	}
 	// Source is where public material came from.
 	Source struct {
@@ -311,7 +311,7 @@ type (
 		Reason   string       `json:"reason,omitempty"`
 		Incident string       `json:"incident,omitempty"`
 	}
-	// Versions is the body of condemn (at most 256).
+	// Versions is the body of condemn.
 	Versions struct {
 		Versions []canonical.ID `json:"versions"`
 	}
@@ -341,7 +341,7 @@ type (
 	// Purged records that storage holds nothing of these versions but what is kept or retained.
 	Purged struct {
 		Versions []canonical.ID `json:"versions"`
-		Retained []Retained     `json:"retained,omitempty"` // at most 64; the rest is in the certificate
+		Retained []Retained     `json:"retained,omitempty"` // the rest is in the certificate
 	}
 	Retained struct {
 		Key   string     `json:"key"`

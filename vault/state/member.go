@@ -81,39 +81,91 @@ func (v *Vault) count(role string, t entry.Time) int {
 	return n
 }
 
-// authorise verifies an entry's signatures and says whether its author may
-// write it on the artefact called name ("" for the vault). An unknown key or a
-// bad signature is ErrUnverifiable; a broken rule is a refusal.
-func (v *Vault) authorise(e *entry.Entry, name string) error {
-	var signers []string
-	author := ""
+// verify checks all signatures of an entry. It returns the author's name and
+// the names of all who signed and could: active members, with a key that was
+// not replaced. Errors wrap ErrUnverifiable.
+func (v *Vault) verify(e *entry.Entry) (author string, signers []string, err error) {
 	for _, s := range e.Envelope.Signatures {
 		id, err := canonical.ParseDigest(s.KeyID)
 		if err != nil {
-			return unverifiable(e, "key id %q", s.KeyID)
+			return "", nil, unverifiable(e, "key id %q", s.KeyID)
 		}
 		k, ok := v.keys[id]
 		if !ok {
-			if e.Kind == KindMemberRotate && id != e.Author {
-				continue // the new key, verified with the body
+			if k.Public = rotatesTo(e); k.Public == nil || k.Public.KeyID() != s.KeyID {
+				return "", nil, unverifiable(e, "signed by an unknown key %s", s.KeyID)
 			}
-			return unverifiable(e, "signed by an unknown key %s", s.KeyID)
 		}
 		if err := e.Envelope.Verify(k.Public); err != nil {
-			return unverifiable(e, "%v", err)
+			return "", nil, unverifiable(e, "%v", err)
+		}
+		if !ok {
+			continue
 		}
 		if id == e.Author {
 			author = k.Member
 		}
-		if m := v.members[k.Member]; !k.Dead && m.Active(e.Time) && (k.Until.IsZero() || e.Time.Before(k.Until.Time)) && !slices.Contains(signers, k.Member) {
+		if !slices.Contains(signers, k.Member) && k.valid(e.Time) && v.members[k.Member].Active(e.Time) {
 			signers = append(signers, k.Member)
 		}
 	}
+	if author == "" {
+		return "", nil, unverifiable(e, "not signed by its author")
+	}
+	return author, signers, nil
+}
+
+// rotatesTo returns the key that a rotation brings in, which signs it before it is anybody's; else nil.
+func rotatesTo(e *entry.Entry) *dsse.PublicKey {
+	if e.Kind != KindMemberRotate {
+		return nil
+	}
+	b, err := decode[MemberRotate](e)
+	if err != nil {
+		return nil
+	}
+	pub, err := identity.ParsePublic(b.Key)
+	if err != nil {
+		return nil
+	}
+	return pub.Key
+}
+
+// valid reports whether signatures with the key count at t.
+func (k Key) valid(t entry.Time) bool { return !k.Dead && (k.Until.IsZero() || t.Before(k.Until.Time)) }
+
+// authorise verifies an entry's signatures and says whether its author may
+// write it here: among the kinds of this journal, on the artefact called name
+// ("" for the vault). Errors: ErrUnverifiable; entry.ErrUpgrade for a critical
+// kind that this client does not know; a refusal.
+//
+// A skip entry that is not permitted is unverifiable: what it passes over must
+// not depend on somebody without the right.
+func (v *Vault) authorise(e *entry.Entry, name string, here map[string]bool) error {
+	author, signers, err := v.verify(e)
+	if err != nil {
+		return err
+	}
+	err = v.permit(e, name, here, author, signers)
+	if err != nil && e.Kind == KindSkip {
+		return unverifiable(e, "%v", err)
+	}
+	return err
+}
+
+func (v *Vault) permit(e *entry.Entry, name string, here map[string]bool, author string, signers []string) error {
+	want, known := critical[e.Kind]
 	switch {
-	case author == "":
-		return unverifiable(e, "not signed by its author")
 	case !slices.Contains(signers, author):
 		return refuse(RuleMember, "%s was not an active member, or the key was replaced", author)
+	case !known && e.Critical:
+		return fmt.Errorf("entry %d is a critical %q: %w", e.Seq, e.Kind, entry.ErrUpgrade)
+	case !known:
+		return refuse(RuleKind, "this client is too old for it")
+	case !here[e.Kind]:
+		return refuse(RuleKind, "it does not belong in journal %s", e.Journal)
+	case want != e.Critical:
+		return refuse(RuleKind, "it says critical %v", e.Critical)
 	case !permits(v.members[author].Roles, e.Kind, name):
 		return refuse(RuleRole, "%s has none of the roles %v here", author, roleTable[e.Kind])
 	}
@@ -140,8 +192,11 @@ func checkMember(s MemberSpec) (*Member, error) {
 	if err != nil {
 		return nil, refuse(RuleBody, "key of %s: %v", s.Name, err)
 	}
-	if len(s.Roles) > 32 || len(s.Env) > 64 || len(s.Person) > 256 {
-		return nil, refuse(RuleBody, "member %s: too many roles, or too long a text", s.Name)
+	if len(s.Roles) > MaxGrants {
+		return nil, refuse(RuleBody, "member %s: %d roles, at most %d", s.Name, len(s.Roles), MaxGrants)
+	}
+	if err := first(checkText("environment", s.Env, MaxWord), checkText("person", s.Person, 256)); err != nil {
+		return nil, err
 	}
 	for _, g := range s.Roles {
 		if !slices.Contains(Roles(), g.Role) || CheckGlob(g.Glob) != nil {
@@ -154,10 +209,8 @@ func checkMember(s MemberSpec) (*Member, error) {
 // Verify checks every signature of e against the keys that are or were
 // members'. It is what separates junk from an entry that is merely void.
 func (v *Vault) Verify(e *entry.Entry) error {
-	if err := v.authorise(e, ""); err != nil && !isRefusal(err) {
-		return err
-	}
-	return nil
+	_, _, err := v.verify(e)
+	return err
 }
 
 // May says whether the holder of a key may write a kind of entry at t on the
@@ -169,7 +222,7 @@ func (v *Vault) May(keyID canonical.Digest, kind, name string, t entry.Time) err
 		return fmt.Errorf("%w: this identity is not a member's (rule %s)", ErrNotPermitted, RuleMember)
 	}
 	m := v.members[k.Member]
-	if k.Dead || !m.Active(t) || !k.Until.IsZero() && !t.Before(k.Until.Time) {
+	if !k.valid(t) || !m.Active(t) {
 		return fmt.Errorf("%w: %s is not an active member, or this key was replaced (rule %s)", ErrNotPermitted, m.Name, RuleMember)
 	}
 	if !permits(m.Roles, kind, name) {

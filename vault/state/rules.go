@@ -8,9 +8,8 @@ import (
 	"github.com/aivault/aivault/vault/entry"
 )
 
-// ErrUnverifiable marks an entry that no member can have written in this place:
-// the journal must not be read past it.
-var ErrUnverifiable = errors.New("unverifiable entry")
+// ErrUnverifiable is entry.ErrUnverifiable.
+var ErrUnverifiable = entry.ErrUnverifiable
 
 // ErrNotPermitted marks an act that the role table does not allow.
 var ErrNotPermitted = errors.New("not permitted")
@@ -21,6 +20,7 @@ type Rule string
 
 // The rules. Each is stated in vault/FORMAT.md §5 under its name.
 const (
+	RuleKind          Rule = "kind"              // the kind is known, belongs in this journal, and says rightly whether it is critical
 	RuleMember        Rule = "member"            // the author is a member, neither removed, suspended nor expired
 	RuleRole          Rule = "role"              // a role of the author permits the kind here
 	RuleQuorum        Rule = "quorum"            // as many admins signed as policy asks
@@ -96,18 +96,4 @@ func decode[T any](e *entry.Entry) (*T, error) {
 		return nil, refuse(RuleBody, "%v", err)
 	}
 	return &v, nil
-}
-
-// checkKnown applies the rule for kinds that this client does not know.
-func checkKnown(e *entry.Entry, here map[string]bool) (known bool, err error) {
-	want, ok := critical[e.Kind]
-	switch {
-	case !ok && e.Critical:
-		return false, fmt.Errorf("entry %d is a critical %q: %w", e.Seq, e.Kind, entry.ErrUpgrade)
-	case !ok:
-		return false, nil
-	case want != e.Critical, !here[e.Kind]:
-		return false, fmt.Errorf("%w: a %s entry, critical %v, in journal %s", ErrUnverifiable, e.Kind, e.Critical, e.Journal)
-	}
-	return true, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/identity"
@@ -38,7 +39,7 @@ type Request struct {
 	Approvals []Approval
 	Cancelled bool
 	Accepted  string // by whom; "" while it is not
-	sole      bool   // when it was requested there was one custodian
+	sole      bool   // there has been one custodian ever since the request
 	needed    int    // the strictest policy in force since the request
 }
 
@@ -101,14 +102,14 @@ func NewVault(e *entry.Entry) (*Vault, error) {
 		groups: map[string]Group{}, disposals: map[canonical.ID]*Request{},
 	}
 	m.Since = e.Position()
-	if err := v.admit(m); err != nil {
+	if err := first(g.Metadata.check(), v.admit(m)); err != nil {
 		return nil, unverifiable(e, "%v", err)
 	}
-	if err := v.authorise(e, ""); err != nil && !isRefusal(err) {
+	if err := v.Verify(e); err != nil {
 		return nil, err
 	}
-	if !m.Has(Admin, "") {
-		return nil, unverifiable(e, "the founder is no admin")
+	if err := v.adminLeft(e); err != nil {
+		return nil, unverifiable(e, "%v", err)
 	}
 	return v, nil
 }
@@ -117,14 +118,10 @@ func NewVault(e *entry.Entry) (*Vault, error) {
 // after it; a Void if the entry does not count; an error wrapping
 // ErrUnverifiable or entry.ErrUpgrade if the journal cannot be read past it.
 func (v *Vault) Apply(e *entry.Entry) (*Vault, *Void, error) {
-	known, err := checkKnown(e, vaultKinds)
-	if err != nil {
-		return nil, nil, err
-	}
-	next := v.clone()
+	next := v.clone(e.Kind)
 	next.Head, next.Time = e.Position(), e.Time
-	err = next.authorise(e, "")
-	if err == nil && known {
+	err := next.authorise(e, "", vaultKinds)
+	if err == nil {
 		err = next.apply(e)
 	}
 	if err == nil {
@@ -147,10 +144,18 @@ func (v *Vault) void(e *entry.Entry, r *refusal) *Void {
 	return &Void{At: e.Position(), Kind: e.Kind, Author: name, Key: e.Author, Time: e.Time, Rule: r.rule, Why: r.why}
 }
 
-func (v *Vault) clone() *Vault {
+// clone copies what an entry of this kind changes in place; the rest is shared
+// with the states before, of which a client keeps one for every entry.
+func (v *Vault) clone(kind string) *Vault {
 	n := *v
-	n.members, n.keys = maps.Clone(v.members), maps.Clone(v.keys)
-	n.groups, n.disposals = maps.Clone(v.groups), maps.Clone(v.disposals)
+	switch kind {
+	case KindMemberAdd, KindMemberRemove, KindMemberRekey, KindMemberRotate, KindMemberSuspend, KindMemberResume:
+		n.members, n.keys, n.disposals = maps.Clone(v.members), maps.Clone(v.keys), maps.Clone(v.disposals)
+	case KindGroup:
+		n.groups = maps.Clone(v.groups)
+	case KindPolicy, KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept:
+		n.disposals = maps.Clone(v.disposals)
+	}
 	n.Metadata, n.taints = slices.Clip(v.Metadata), slices.Clip(v.taints)
 	n.grants, n.plugins = slices.Clip(v.grants), slices.Clip(v.plugins)
 	return &n
@@ -169,8 +174,8 @@ func (v *Vault) apply(e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		if err := CheckShortName(b.Name); err != nil {
-			return refuse(RuleBody, "%v", err)
+		if err := first(checkShort(b.Name), checkRecipient(b.Recipient), checkNamed(b.Object, "grp/"+b.ID.String()+"-"), checkDocument(b.List)); err != nil {
+			return err
 		}
 		v.groups[b.Name] = *b
 	case KindRule:
@@ -178,8 +183,13 @@ func (v *Vault) apply(e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		if CheckGlob(b.Glob) != nil || len(b.Readers) == 0 || len(b.Readers) > 64 {
-			return refuse(RuleBody, "readers of %q", b.Glob)
+		if CheckGlob(b.Glob) != nil || len(b.Readers) == 0 || len(b.Readers) > MaxRuleReaders {
+			return refuse(RuleBody, "%d readers of %q", len(b.Readers), b.Glob)
+		}
+		for _, r := range b.Readers {
+			if err := checkShort(strings.TrimPrefix(r, "@")); err != nil {
+				return err
+			}
 		}
 		v.grants = append(v.grants, *b)
 	case KindPolicy:
@@ -209,8 +219,8 @@ func (v *Vault) apply(e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		if err := CheckShortName(b.Name); err != nil {
-			return refuse(RuleBody, "%v", err)
+		if err := first(checkShort(b.Name), checkWord("platform", b.Platform), checkEnv(b.Env)); err != nil {
+			return err
 		}
 		v.plugins = slices.DeleteFunc(slices.Clone(v.plugins), func(p Plugin) bool {
 			return p.Name == b.Name && p.Platform == b.Platform && p.SHA256 == b.SHA256
@@ -285,21 +295,31 @@ func unverifiable(e *entry.Entry, format string, args ...any) error {
 	return fmt.Errorf("%w: %s entry %d of journal %s: %s", ErrUnverifiable, e.Kind, e.Seq, e.Journal, fmt.Sprintf(format, args...))
 }
 
-func isRefusal(err error) bool {
-	_, ok := err.(*refusal)
-	return ok
-}
-
 func checkCustody(c Custody) error {
-	if len(c.Keepers) == 0 || len(c.Keepers) > 8 || c.Mode != AnyOf && c.Mode != AllOf {
+	if len(c.Keepers) == 0 || len(c.Keepers) > MaxKeepers || c.Mode != AnyOf && c.Mode != AllOf {
 		return refuse(RuleBody, "custody %q with %d keepers", c.Mode, len(c.Keepers))
 	}
 	seen := map[string]bool{}
 	for _, k := range c.Keepers {
-		if k.Instance == "" || len(k.Instance) > 200 || k.Kind == "" || len(k.Kind) > 64 || seen[k.Instance] {
+		if k.Instance == "" || seen[k.Instance] {
 			return refuse(RuleBody, "keeper %q of kind %q", k.Instance, k.Kind)
 		}
+		if err := first(checkText("keeper", k.Instance, maxRef), checkWord("kind of keeper", k.Kind)); err != nil {
+			return err
+		}
 		seen[k.Instance] = true
+	}
+	return nil
+}
+
+func checkEnv(names []string) error {
+	if len(names) > maxPluginEnv {
+		return refuse(RuleBody, "%d variables: at most %d", len(names), maxPluginEnv)
+	}
+	for _, n := range names {
+		if err := checkWord("variable", n); err != nil {
+			return err
+		}
 	}
 	return nil
 }

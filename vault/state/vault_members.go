@@ -24,13 +24,14 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 		if err := v.admit(m); err != nil {
 			return err
 		}
+		v.endSole(e)
 		return v.bindMetadata(b.Metadata)
 	case KindMemberRemove:
 		b, err := decode[MemberRemove](e)
 		if err != nil {
 			return err
 		}
-		if err := v.change(b.Name, func(m *Member) { m.Removed = true }); err != nil {
+		if err := first(checkSentence("reason", b.Reason, false), checkDocument(b.Cut), v.change(b.Name, func(m *Member) { m.Removed = true })); err != nil {
 			return err
 		}
 		v.retire(b.Name, entry.Time{})
@@ -44,7 +45,7 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 			return err
 		}
 		v.retire(b.Name, entry.Time{})
-		if err := v.replaceKey(e, b.Name, b.Key); err != nil {
+		if err := v.replaceKey(b.Name, b.Key, func(m *Member) { m.Since = e.Position() }); err != nil {
 			return err
 		}
 		return v.bindMetadata(b.Metadata)
@@ -58,6 +59,9 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 		if err != nil {
 			return refuse(RuleBody, "%v", err)
 		}
+		if v.members[name].Public.Key.KeyID() != e.Author.String() {
+			return refuse(RuleTarget, "the key that signs is being replaced already")
+		}
 		if err := e.Envelope.Verify(pub.Key); err != nil {
 			return refuse(RuleQuorum, "not signed with the new key")
 		}
@@ -65,7 +69,7 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 			return refuse(RuleBody, "the overlap ends before it begins")
 		}
 		v.retire(name, b.Overlap)
-		if err := v.replaceKey(e, name, b.Key); err != nil {
+		if err := v.replaceKey(name, b.Key, func(*Member) {}); err != nil {
 			return err
 		}
 		return v.bindMetadata(b.Metadata)
@@ -74,10 +78,15 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		if err := v.change(b.Name, func(m *Member) { m.Suspended = e.Kind == KindMemberSuspend }); err != nil {
+		suspend := e.Kind == KindMemberSuspend
+		if err := first(checkSentence("reason", b.Reason, false), v.change(b.Name, func(m *Member) { m.Suspended = suspend })); err != nil {
 			return err
 		}
-		return v.adminLeft(e)
+		v.endSole(e)
+		if suspend {
+			return v.adminLeft(e)
+		}
+		return nil
 	default:
 		b, err := decode[MemberTaint](e)
 		if err != nil {
@@ -103,12 +112,13 @@ func (v *Vault) change(name string, f func(*Member)) error {
 	return nil
 }
 
-func (v *Vault) replaceKey(e *entry.Entry, name, line string) error {
+// replaceKey gives a member another key, and changes them further by f.
+func (v *Vault) replaceKey(name, line string, f func(*Member)) error {
 	pub, err := identity.ParsePublic(line)
 	if err != nil {
 		return refuse(RuleBody, "%v", err)
 	}
-	if err := v.change(name, func(m *Member) { m.Public, m.Since = pub, e.Position() }); err != nil {
+	if err := v.change(name, func(m *Member) { m.Public = pub; f(m) }); err != nil {
 		return err
 	}
 	return v.admit(v.members[name])
@@ -123,6 +133,9 @@ func (v *Vault) adminLeft(e *entry.Entry) error {
 }
 
 func (v *Vault) bindMetadata(m Metadata) error {
+	if err := m.check(); err != nil {
+		return err
+	}
 	for _, old := range v.Metadata {
 		if old.MID == m.MID {
 			return refuse(RuleUnused, "metadata identity %s", m.MID)
@@ -139,10 +152,10 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		if v.disposals[b.ID] != nil {
+		if v.disposals[b.ID] != nil || b.ID.IsZero() {
 			return refuse(RuleUnused, "disposal %s", b.ID)
 		}
-		if err := checkScope(b.Scope); err != nil {
+		if err := first(checkScope(b.Scope), checkDocument(b.Plan), checkSentence("reason", b.Reason, true), checkSentence("authority", b.Authority, false)); err != nil {
 			return err
 		}
 		v.disposals[b.ID] = &Request{DisposalRequest: *b, By: by, At: e.Position(), Time: e.Time,
@@ -156,6 +169,9 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 	old := v.disposals[b.ID]
 	if old == nil {
 		return refuse(RuleTarget, "there is no disposal %s", b.ID)
+	}
+	if err := checkSentence("reason", b.Reason, false); err != nil {
+		return err
 	}
 	r := *old
 	switch e.Kind {
@@ -182,10 +198,16 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 		if r.Cancelled {
 			return refuse(RuleUnused, "disposal %s was cancelled", b.ID)
 		}
+		if r.Accepted != "" {
+			return refuse(RuleTarget, "disposal %s was accepted", b.ID)
+		}
 		r.Cancelled = true
 	case KindDisposalAccept:
 		if r.Accepted != "" {
 			return refuse(RuleUnused, "disposal %s was accepted", b.ID)
+		}
+		if r.Cancelled {
+			return refuse(RuleTarget, "disposal %s was cancelled", b.ID)
 		}
 		r.Accepted = by
 	}
@@ -197,16 +219,32 @@ func checkScope(scope []DisposalScope) error {
 	n := 0
 	seen := map[canonical.Digest]bool{}
 	for _, s := range scope {
-		if s.Whole == (len(s.Versions) > 0) || seen[s.Artefact] {
+		if s.Whole == (len(s.Versions) > 0) || seen[s.Artefact] || s.Artefact.IsZero() {
 			return refuse(RuleBody, "scope of %s", s.Artefact)
 		}
 		seen[s.Artefact] = true
 		n += len(s.Versions)
 	}
-	if len(scope) == 0 || len(scope) > 64 || n > 256 {
-		return refuse(RuleBody, "a scope of %d artefacts and %d versions", len(scope), n)
+	if len(scope) == 0 || len(scope) > MaxArtefacts || n > MaxNamed || n+scopeCost*len(scope) > MaxScope {
+		return refuse(RuleBody, "a scope of %d artefacts and %d versions: at most %d and %d, and %d where an artefact counts %d",
+			len(scope), n, MaxArtefacts, MaxNamed, MaxScope, scopeCost)
 	}
 	return nil
+}
+
+// endSole ends the privilege of a sole custodian, also for requests made while
+// it lasted, once there is a second one.
+func (v *Vault) endSole(e *entry.Entry) {
+	if v.count(Custodian, e.Time) <= 1 {
+		return
+	}
+	for id, r := range v.disposals {
+		if r.sole {
+			c := *r
+			c.sole = false
+			v.disposals[id] = &c
+		}
+	}
 }
 
 // tightenRequests holds open requests to the strictest policy since they were made.

@@ -87,26 +87,43 @@ func (b *Version) Check() error {
 		if k == "" {
 			return refuse(RuleBody, "a label without a name")
 		}
+		if err := first(checkText("label", k, MaxLabels), checkText("label "+k, v, MaxLabels)); err != nil {
+			return err
+		}
 	}
 	switch {
 	case !slices.Contains(ArtefactKinds(), b.Kind):
 		return refuse(RuleBody, "kind %q: one of %v", b.Kind, ArtefactKinds())
 	case !slices.Contains(Classifications(), b.Classification):
 		return refuse(RuleBody, "classification %q: one of %v", b.Classification, Classifications())
-	case size > 1024 || len(b.Labels) > 64:
-		return refuse(RuleBody, "labels of %d bytes: at most 1024, in at most 64 labels", size)
-	case len(b.Borrowed) > 64 || len(b.Lineage) > 64 || len(b.Sources) > 16:
-		return refuse(RuleBody, "too many borrowed versions, lineage edges or sources")
+	case size > MaxLabels || len(b.Labels) > 64:
+		return refuse(RuleBody, "labels of %d bytes: at most %d, in at most 64 labels", size, MaxLabels)
+	case len(b.Borrowed) > MaxBorrowed:
+		return refuse(RuleBody, "it borrowed through %d versions: at most %d", len(b.Borrowed), MaxBorrowed)
 	}
 	for _, s := range b.Sources {
-		if s.URL == "" || len(s.URL) > 1024 {
-			return refuse(RuleBody, "source %q", s.URL)
+		if s.URL == "" {
+			return refuse(RuleBody, "a source without a URL")
+		}
+		if err := checkText("source", s.URL, maxURL); err != nil {
+			return err
 		}
 	}
 	for _, l := range b.Lineage {
 		if !slices.Contains(LineageRoles(), l.Role) {
 			return refuse(RuleBody, "lineage role %q: one of %v", l.Role, LineageRoles())
 		}
+	}
+	described, err := canonical.Marshal(struct {
+		Labels  map[string]string
+		Sources []Source
+		Lineage []Edge
+	}{b.Labels, b.Sources, b.Lineage})
+	if err != nil {
+		return refuse(RuleBody, "%v", err)
+	}
+	if len(described) > MaxDescription {
+		return refuse(RuleBody, "labels, sources and lineage of %d bytes together: at most %d", len(described), MaxDescription)
 	}
 	return nil
 }
@@ -119,12 +136,19 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
+	prefix := a.prefix("v", b.VID) + "/"
+	if err := first(checkRecipient(b.Recipient), checkNamed(b.Manifest, prefix+"m-"), checkNamed(b.References, prefix+"r-")); err != nil {
+		return err
+	}
 	on := a.deviate.on
+	op := opKey{e.Author, e.Op}
 	switch {
-	case b.VID.IsZero() || b.Recipient == "" || b.Manifest.Key == "" || b.References.Key == "" || b.Stored < 0 || b.Uploaded < 0:
-		return refuse(RuleBody, "it binds no manifest, references or recipient")
+	case b.VID.IsZero() || b.Row.IsZero() || b.Secret.IsZero() || b.Digest.IsZero() || b.Stored < 0 || b.Uploaded < 0:
+		return refuse(RuleBody, "it binds no row, push secret or digest")
 	case a.byVID[b.VID] != nil:
 		return refuse(RuleUnused, "version %s", b.VID)
+	case a.ops[op] != nil:
+		return refuse(RuleUnused, "operation %s made v%d", e.Op, a.ops[op].Number)
 	case a.condemned[b.VID]:
 		return refuse(RuleCondemned, "gc has condemned %s", b.VID)
 	case a.Whole && on(RuleWhole):
@@ -139,7 +163,7 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 			return refuse(RuleBorrowed, "it borrowed through %s, which is not live", id)
 		}
 	}
-	by := a.Vault.keys[e.Author].Member
+	by := a.author(e).Name
 	if b.Move != "" {
 		if err := a.mayMove(by, b.Move); err != nil {
 			return err
@@ -153,8 +177,8 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 	}
 	a.Versions = append(a.Versions, v)
 	a.byVID[b.VID] = v
-	if k := (opKey{e.Author, e.Op}); a.ops[k] == nil {
-		a.ops[k] = v
+	if !e.Op.IsZero() {
+		a.ops[op] = v
 	}
 	if b.Move != "" {
 		a.move(b.Move, Move{To: b.VID, At: e.Position(), Time: e.Time, By: by, Reason: "push"})
@@ -164,8 +188,8 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 
 // mayMove says whether a push by this member may move a channel with it.
 func (a *Artefact) mayMove(by, channel string) error {
-	if err := CheckShortName(channel); err != nil {
-		return refuse(RuleBody, "%v", err)
+	if err := checkShort(channel); err != nil {
+		return err
 	}
 	if m := a.Vault.members[by]; m == nil || !m.Has(Operator, a.Name) {
 		return refuse(RuleRole, "%s is no operator here and cannot move channel %s", by, channel)
@@ -231,9 +255,6 @@ func (a *Artefact) named(ids []canonical.ID, want VersionState) ([]*CommittedVer
 	}
 	return out, nil
 }
-
-// MaxNamed bounds the versions that one entry names.
-const MaxNamed = 256
 
 // Ref names the version for people.
 func (v *CommittedVersion) Ref(artefact string) string {
