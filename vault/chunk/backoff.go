@@ -48,7 +48,7 @@ func (b *backoff) pause(ctx context.Context, err error) error {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return ended(ctx, err)
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	case <-over:
 		return fmt.Errorf("no answer from the store for %v: %w", b.stall, err)
 	case <-t.C:
@@ -60,14 +60,6 @@ func (b *backoff) stop() {
 	if b.over != nil {
 		b.over.Stop()
 	}
-}
-
-// ended is the error of a call that ctx ended.
-func ended(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %w", cause, err)
-	}
-	return err
 }
 
 // transient reports whether the same call may do better.

@@ -137,18 +137,20 @@ func TestTamperedChunks(t *testing.T) {
 	}
 }
 
-func TestPaddingIsZeros(t *testing.T) {
+func TestPaddingIsZerosUpToAFixedSize(t *testing.T) {
 	s := newSealer(true)
 	plain := random(1000)
 	_, c := sealed(t, s, plain)
-	padded := manifest.Pad(plain)
-	padded[len(padded)-1] = 1
-	b, err := seal.Seal(padded, recipient(t, c.Seed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chunk.Open(nil, b, c, 1); !errors.Is(err, chunk.ErrIntegrity) {
-		t.Error(err)
+	dirty := manifest.Pad(bytes.Clone(plain))
+	dirty[len(dirty)-1] = 1
+	for name, padded := range map[string][]byte{"no zeros": dirty, "another size": append(bytes.Clone(plain), 0)} {
+		b, err := seal.Seal(padded, recipient(t, c.Seed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chunk.Open(nil, b, c, 1); !errors.Is(err, chunk.ErrIntegrity) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -51,8 +51,6 @@ func fetch(ctx context.Context, store backends.Store, key string, n, size int64,
 		switch {
 		case err == nil:
 			return out, nil
-		case ctx.Err() != nil:
-			return nil, fmt.Errorf("reading %s: %w", key, ended(ctx, err))
 		case errors.Is(err, backends.NotExist), errors.Is(err, backends.Corrupt):
 			return nil, fmt.Errorf("%s: %w: %w", key, ErrIntegrity, err)
 		case !transient(err):

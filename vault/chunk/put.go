@@ -31,8 +31,6 @@ func Put(ctx context.Context, store backends.Store, key string, sealed []byte, s
 		}
 		taken := errors.Is(err, backends.Exists)
 		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("storing %s: %w", key, ended(ctx, err))
 		case taken, errors.Is(err, backends.Indeterminate):
 			same, readErr := holds(ctx, store, key, sealed)
 			switch {

@@ -80,6 +80,18 @@ func TestPutOverOtherBytes(t *testing.T) {
 	}
 }
 
+// A store that stops early says nothing about the bytes it did not show.
+func TestPutDoesNotBelieveHalfOfTheBytes(t *testing.T) {
+	s := mem.New(mem.Options{})
+	if _, err := s.Put(t.Context(), key, []byte("sealed")); err != nil {
+		t.Fatal(err)
+	}
+	faulty := backendtest.NewFaulty(s, backendtest.FailKeys(backendtest.Get, "", backendtest.Truncate))
+	if err := chunk.Put(t.Context(), faulty, key, []byte("sealed"), 0); !errors.Is(err, chunk.ErrIntegrity) {
+		t.Error(err)
+	}
+}
+
 func TestPutOverTheSameBytes(t *testing.T) {
 	s := mem.New(mem.Options{})
 	for range 2 {
