@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,11 @@ import (
 )
 
 // errUnreadable means that these credentials, or this store, do not tell.
-var errUnreadable = errors.New("it may not be read, or the store does not know it")
+var errUnreadable = errors.New("not measured, for want of the right to read them or because the store does not know them")
 
-// ask reads an XML document about the bucket, or about an object version. It is
-// not found where the store says that there is none.
-func (s *Store) ask(ctx context.Context, ref backends.Ref, what string, into any) (found bool, err error) {
+// ask reads an XML document about the bucket, or about an object version. Where
+// the store says that there is none, it leaves into as it was.
+func (s *Store) ask(ctx context.Context, ref backends.Ref, what string, into any) error {
 	r := request{method: http.MethodGet, query: url.Values{what: {""}}}
 	if ref.Key != "" {
 		r.key = s.prefix + ref.Key
@@ -26,7 +27,7 @@ func (s *Store) ask(ctx context.Context, ref backends.Ref, what string, into any
 		r.query.Set("versionId", ref.Version)
 	}
 	var text []byte
-	err = s.repeat(ctx, func() error {
+	err := s.repeat(ctx, func() error {
 		a, err := s.send(ctx, r)
 		if err == nil {
 			text, err = a.xml(ctx)
@@ -37,27 +38,29 @@ func (s *Store) ask(ctx context.Context, ref backends.Ref, what string, into any
 	switch {
 	case err == nil:
 	case !errors.As(err, &f) || f.expired() || f.code == "NoSuchBucket":
-		return false, err
+		return err
 	case f.status == http.StatusNotFound:
-		return false, nil
+		return nil
 	case f.code == "InvalidRequest" || f.code == "NoSuchObjectLockConfiguration" || f.code == "ObjectLockConfigurationNotFoundError":
-		return false, nil // AWS of a lock, in a bucket without
+		return nil // AWS of a lock, in a bucket without
 	case f.status/100 == 4, f.status == http.StatusNotImplemented:
-		return false, errUnreadable
+		return errUnreadable
 	default:
-		return false, err
+		return err
 	}
+	// A store that ignores the question answers another one, such as a listing:
+	// the name of the document, which into has, tells.
 	if err := xml.Unmarshal(text, into); err != nil {
-		return false, bad("unreadable %s document: %s", what, printable(err.Error()))
+		return errUnreadable
 	}
-	return true, nil
+	return nil
 }
 
 // retention is the lock on an object version; zero if none, or if it may not be read.
 func (s *Store) retention(ctx context.Context, ref backends.Ref) (until time.Time, mode string, err error) {
-	var x struct{ Mode, RetainUntilDate string }
-	found, err := s.ask(ctx, ref, "retention", &x)
-	if errors.Is(err, errUnreadable) || !found {
+	var x struct{ Mode, RetainUntilDate string } // called Retention, but not by versitygw
+	err = s.ask(ctx, ref, "retention", &x)
+	if err != nil || x.RetainUntilDate == "" {
 		return time.Time{}, "", ignore(err, errUnreadable)
 	}
 	until, err = time.Parse(time.RFC3339, x.RetainUntilDate)
@@ -69,8 +72,11 @@ func (s *Store) retention(ctx context.Context, ref backends.Ref) (until time.Tim
 
 // legalHold tells whether a version is held; not if it may not be read.
 func (s *Store) legalHold(ctx context.Context, ref backends.Ref) (bool, error) {
-	var x struct{ Status string }
-	_, err := s.ask(ctx, ref, "legal-hold", &x)
+	var x struct {
+		XMLName xml.Name `xml:"LegalHold"`
+		Status  string
+	}
+	err := s.ask(ctx, ref, "legal-hold", &x)
 	return x.Status == "ON", ignore(err, errUnreadable)
 }
 
@@ -83,20 +89,40 @@ func ignore(err, which error) error {
 
 // versioning tells whether the bucket keeps old versions, or did once.
 func (s *Store) versioning(ctx context.Context) (bool, error) {
-	var x struct{ Status string }
-	_, err := s.ask(ctx, backends.Ref{}, "versioning", &x)
+	var x struct {
+		XMLName xml.Name `xml:"VersioningConfiguration"`
+		Status  string
+	}
+	err := s.ask(ctx, backends.Ref{}, "versioning", &x)
 	return x.Status == "Enabled" || x.Status == "Suspended", err
 }
 
-// objectLock tells whether the bucket claims to lock objects, and whether it
-// locks each new one by default.
-func (s *Store) objectLock(ctx context.Context) (enabled, byDefault bool, err error) {
-	var x struct {
-		ObjectLockEnabled string
-		Rule              struct{ DefaultRetention struct{ Mode string } }
+// lockSettings are the bucket's.
+type lockSettings struct {
+	enabled bool   // objects can be locked
+	mode    string // of the lock that each new object gets; "" if none
+	days    int    // how long that lasts
+	years   int    // likewise
+}
+
+// until is when the default lock of an object ends; zero if there is none.
+func (l lockSettings) until(put time.Time) time.Time {
+	if l.mode == "" {
+		return time.Time{}
 	}
-	_, err = s.ask(ctx, backends.Ref{}, "object-lock", &x)
-	return x.ObjectLockEnabled == "Enabled", x.Rule.DefaultRetention.Mode != "", err
+	return put.AddDate(l.years, 0, l.days)
+}
+
+func (s *Store) objectLock(ctx context.Context) (lockSettings, error) {
+	var x struct {
+		XMLName           xml.Name `xml:"ObjectLockConfiguration"`
+		ObjectLockEnabled string
+		Mode              string `xml:"Rule>DefaultRetention>Mode"`
+		Days              int    `xml:"Rule>DefaultRetention>Days"`
+		Years             int    `xml:"Rule>DefaultRetention>Years"`
+	}
+	err := s.ask(ctx, backends.Ref{}, "object-lock", &x)
+	return lockSettings{x.ObjectLockEnabled == "Enabled", printable(x.Mode), x.Days, x.Years}, err
 }
 
 // rule is what lifecycle and replication rules have in common.
@@ -133,17 +159,26 @@ func (r rule) covers(prefix string) bool {
 	return true
 }
 
-// rules are the lifecycle or replication rules that cover the store's prefix.
-func (s *Store) rules(ctx context.Context, what string) ([]rule, error) {
+// lifecycle are the rules that would expire or move what the store holds.
+func (s *Store) lifecycle(ctx context.Context) ([]rule, error) {
 	var x struct {
-		Rule []rule
+		XMLName xml.Name `xml:"LifecycleConfiguration"`
+		Rule    []rule
 	}
-	_, err := s.ask(ctx, backends.Ref{}, what, &x)
-	var out []rule
-	for _, r := range x.Rule {
-		if r.covers(s.prefix) {
-			out = append(out, r)
-		}
+	err := s.ask(ctx, backends.Ref{}, "lifecycle", &x)
+	return s.covering(x.Rule), err
+}
+
+// replication are the rules that would copy elsewhere what the store holds.
+func (s *Store) replication(ctx context.Context) ([]rule, error) {
+	var x struct {
+		XMLName xml.Name `xml:"ReplicationConfiguration"`
+		Rule    []rule
 	}
-	return out, err
+	err := s.ask(ctx, backends.Ref{}, "replication", &x)
+	return s.covering(x.Rule), err
+}
+
+func (s *Store) covering(rules []rule) []rule {
+	return slices.DeleteFunc(rules, func(r rule) bool { return !r.covers(s.prefix) })
 }

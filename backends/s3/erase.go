@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/xml"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,6 +33,7 @@ func (s *Store) Erase(ctx context.Context, keys ...string) ([]backends.Remnant, 
 	var kept []backends.Remnant
 	for batch := range slices.Chunk(keys, deleteBatch) {
 		more, err := s.eraseBatch(ctx, batch)
+		slices.SortStableFunc(more, func(a, b backends.Remnant) int { return strings.Compare(a.Key, b.Key) })
 		kept = append(kept, more...)
 		if err != nil {
 			return kept, s.wrap("erase", batch[0], err, write)
@@ -48,8 +48,8 @@ func (s *Store) eraseBatch(ctx context.Context, keys []string) ([]backends.Remna
 	if err != nil {
 		return nil, err
 	}
-	for refs := range slices.Chunk(versions, deleteBatch) {
-		more, err := s.deleteAll(ctx, refs)
+	for some := range slices.Chunk(versions, deleteBatch) {
+		more, err := s.deleteAll(ctx, some)
 		kept = append(kept, more...)
 		if err != nil {
 			return kept, err
@@ -61,18 +61,14 @@ func (s *Store) eraseBatch(ctx context.Context, keys []string) ([]backends.Remna
 // versions lists every version and marker of exactly these keys, which are
 // sorted. A listing by prefix finds "ab" under "a" as well, and much may lie
 // between two keys: it reads on where they are dense and jumps where they are not.
-func (s *Store) versions(ctx context.Context, keys []string) ([]backends.Ref, error) {
-	var out []backends.Ref
+func (s *Store) versions(ctx context.Context, keys []string) ([]backends.Info, error) {
+	var out []backends.Info
 	c := cursor{prefix: s.prefix + commonPrefix(keys[0], keys[len(keys)-1]), versions: true, max: pageKeys}
 	for len(keys) > 0 && !c.done {
-		if from := before(s.prefix + keys[0]); len(keys) > 1 && from > c.key && strings.HasPrefix(from, c.prefix) {
-			c.key, c.marker = from, ""
+		if from := before(s.prefix + keys[0]); len(keys) > 1 && from > max(c.key, c.last.Key) && strings.HasPrefix(from, c.prefix) {
+			c.seek(from)
 		}
 		page, err := s.page(ctx, &c)
-		var f *failure
-		if errors.As(err, &f) && f.status == http.StatusNotImplemented {
-			return plainRefs(keys), nil // no versions, so the current objects are all there is
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -82,19 +78,11 @@ func (s *Store) versions(ctx context.Context, keys []string) ([]backends.Ref, er
 				keys = keys[1:]
 			}
 			if len(keys) > 0 && keys[0] == in.Key {
-				out = append(out, in.Ref)
+				out = append(out, in)
 			}
 		}
 	}
 	return out, nil
-}
-
-func plainRefs(keys []string) []backends.Ref {
-	out := make([]backends.Ref, len(keys))
-	for i, key := range keys {
-		out[i].Key = key
-	}
-	return out
 }
 
 // commonPrefix is that of a sorted list, given its ends.
@@ -114,18 +102,18 @@ func before(key string) string {
 }
 
 // deleteAll deletes these versions and returns those that a lock retains.
-func (s *Store) deleteAll(ctx context.Context, refs []backends.Ref) ([]backends.Remnant, error) {
+func (s *Store) deleteAll(ctx context.Context, versions []backends.Info) ([]backends.Remnant, error) {
 	var kept []backends.Remnant
 	err := s.repeat(ctx, func() error {
-		refused, err := s.deleteOnce(ctx, refs)
+		refused, err := s.deleteOnce(ctx, versions)
 		if err != nil {
 			return err
 		}
-		var again []backends.Ref
+		var again []backends.Info
 		var last *failure
 		for _, r := range refused {
 			if r.failure.transient() {
-				again, last = append(again, r.ref), r.failure
+				again, last = append(again, r.Info), r.failure
 				continue
 			}
 			k, err := s.retained(ctx, r)
@@ -134,7 +122,7 @@ func (s *Store) deleteAll(ctx context.Context, refs []backends.Ref) ([]backends.
 			}
 			kept = append(kept, k)
 		}
-		if refs = again; last != nil {
+		if versions = again; last != nil {
 			return last
 		}
 		return nil
@@ -144,7 +132,7 @@ func (s *Store) deleteAll(ctx context.Context, refs []backends.Ref) ([]backends.
 
 // refused is a version that was not deleted.
 type refused struct {
-	ref     backends.Ref
+	backends.Info
 	failure *failure
 }
 
@@ -155,13 +143,16 @@ type deletion struct {
 
 // deleteOnce sends one batch deletion. A version of which the answer says
 // nothing counts as not deleted.
-func (s *Store) deleteOnce(ctx context.Context, refs []backends.Ref) ([]refused, error) {
+func (s *Store) deleteOnce(ctx context.Context, versions []backends.Info) ([]refused, error) {
 	doc := struct {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ Delete"`
 		Object  []deletion
 	}{}
-	for _, ref := range refs {
-		doc.Object = append(doc.Object, deletion{s.prefix + ref.Key, ref.Version})
+	open := make(map[deletion]backends.Info, len(versions))
+	for _, v := range versions {
+		d := deletion{s.prefix + v.Key, v.Version}
+		doc.Object = append(doc.Object, d)
+		open[d] = v
 	}
 	var body bytes.Buffer
 	body.WriteString(xml.Header)
@@ -186,40 +177,33 @@ func (s *Store) deleteOnce(ctx context.Context, refs []backends.Ref) ([]refused,
 	if err := xml.Unmarshal(text, &result); err != nil {
 		return nil, bad("unreadable answer to a deletion: %s", printable(err.Error()))
 	}
-	open := make(map[deletion]bool, len(refs))
-	for _, d := range doc.Object {
-		open[d] = true
-	}
-	// close finds the version that an answer is about: some stores leave out
+	// settle finds the version that an answer is about: some stores leave out
 	// the id of what was put without versioning.
-	close := func(d deletion) (deletion, bool) {
-		for _, id := range []string{d.VersionID, nullVersion, ""} {
-			if named := (deletion{d.Key, id}); open[named] {
+	settle := func(d deletion) (backends.Info, bool) {
+		ids := []string{d.VersionID}
+		if d.VersionID == "" || d.VersionID == nullVersion {
+			ids = []string{nullVersion, ""}
+		}
+		for _, id := range ids {
+			named := deletion{d.Key, id}
+			if v, ok := open[named]; ok {
 				delete(open, named)
-				return named, true
-			}
-			if d.VersionID != "" && d.VersionID != nullVersion {
-				break
+				return v, true
 			}
 		}
-		return d, false
+		return backends.Info{}, false
 	}
 	for _, d := range result.Deleted {
-		close(d)
+		settle(d)
 	}
 	var out []refused
 	for _, e := range result.Error {
-		named, ok := close(e.deletion)
-		if !ok {
-			continue
+		if v, ok := settle(e.deletion); ok && e.Code != "NoSuchVersion" && e.Code != "NoSuchKey" {
+			out = append(out, refused{v, &failure{status: http.StatusOK, code: printable(e.Code), message: printable(e.Message), left: true}})
 		}
-		if e.Code == "NoSuchVersion" || e.Code == "NoSuchKey" {
-			continue
-		}
-		out = append(out, refused{s.ref(named), &failure{status: http.StatusOK, code: printable(e.Code), message: printable(e.Message), left: true}})
 	}
-	for d := range open {
-		out = append(out, refused{s.ref(d), &failure{status: http.StatusOK, code: "the store does not say whether it deleted", kindIs: backends.Unavailable}})
+	for _, v := range open {
+		out = append(out, refused{v, &failure{status: http.StatusOK, code: "the store does not say whether it deleted", kindIs: backends.Unavailable}})
 	}
 	return out, nil
 }
@@ -233,19 +217,22 @@ func documentRequest(method, key string, query url.Values, body []byte) request 
 	}}
 }
 
-func (s *Store) ref(d deletion) backends.Ref {
-	return backends.Ref{Key: strings.TrimPrefix(d.Key, s.prefix), Version: d.VersionID}
-}
-
 // retained finds out whether a lock is why a version was not deleted. S3 says
 // AccessDenied for that as well as for a missing right; so the lock is asked for.
 func (s *Store) retained(ctx context.Context, r refused) (backends.Remnant, error) {
-	out := backends.Remnant{Ref: r.ref}
-	until, mode, err := s.retention(ctx, r.ref)
+	out := backends.Remnant{Ref: r.Ref}
+	until, mode, err := s.retention(ctx, r.Ref)
 	if err != nil {
 		return out, err
 	}
-	held, err := s.legalHold(ctx, r.ref)
+	if until.IsZero() { // versitygw does not record the bucket's default on each object
+		settings, err := s.objectLock(ctx)
+		if err = ignore(err, errUnreadable); err != nil {
+			return out, err
+		}
+		until, mode = settings.until(r.Modified), settings.mode
+	}
+	held, err := s.legalHold(ctx, r.Ref)
 	if err != nil {
 		return out, err
 	}
@@ -262,7 +249,7 @@ func (s *Store) retained(ctx context.Context, r refused) (backends.Remnant, erro
 		why = append(why, "object lock whose terms may not be read")
 	}
 	if len(why) == 0 {
-		return out, s.wrap("erase", r.ref.Key, r.failure, write)
+		return out, s.wrap("erase", r.Key, r.failure, write)
 	}
 	out.Why = strings.Join(why, " and ")
 	return out, nil

@@ -116,6 +116,12 @@ func checkRange(a *answer, whole bool, off, last int64) (int64, error) {
 		}
 		return a.length, nil
 	}
+	if a.status == http.StatusOK && a.length == 0 && off > 0 {
+		return 0, fmt.Errorf("offset %d in an empty object: %w", off, backends.Invalid)
+	}
+	if a.status == http.StatusOK && off == 0 && a.length-1 <= last {
+		return a.length, nil // some servers say so of a range that is the whole
+	}
 	if a.status != http.StatusPartialContent {
 		return 0, bad("status %d for part of an object: the store ignores ranges", a.status)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -111,14 +112,32 @@ type cursor struct {
 	max                int
 	done               bool
 
-	token       string       // continuation of a plain listing
-	key, marker string       // of a listing of versions: continue after this version of this key
-	last        backends.Ref // the greatest key so far, and its version
-	empty       int
+	key    string       // continue after this key,
+	marker string       // or, in a listing of versions, after this version of it
+	token  string       // of a plain listing: continue where this says
+	last   backends.Ref // the greatest key so far, and its version
+	empty  int
 }
 
-// page fetches the next page, checks it and moves c on. Keys have the store's prefix.
+// seek makes the next page begin after key.
+func (c *cursor) seek(key string) { c.key, c.marker, c.token = key, "", "" }
+
+// page fetches the next page, checks it and moves c on. Keys have the store's
+// prefix. On a store that has no listing of versions the current objects are
+// all there is.
 func (s *Store) page(ctx context.Context, c *cursor) ([]backends.Info, error) {
+	out, err := s.fetch(ctx, c)
+	if c.versions && errors.Is(err, errNoVersions) {
+		c.versions = false
+		return s.fetch(ctx, c)
+	}
+	return out, err
+}
+
+// errNoVersions means that the store does not know what is asked for.
+var errNoVersions = errors.New("the store does not list versions")
+
+func (s *Store) fetch(ctx context.Context, c *cursor) ([]backends.Info, error) {
 	query := url.Values{"prefix": {c.prefix}, "encoding-type": {"url"}, "max-keys": {strconv.Itoa(c.max)}}
 	set := func(name, value string) {
 		if value != "" {
@@ -134,7 +153,9 @@ func (s *Store) page(ctx context.Context, c *cursor) ([]backends.Info, error) {
 		set("version-id-marker", c.marker)
 	} else {
 		query.Set("list-type", "2")
-		set("continuation-token", c.token)
+		if set("continuation-token", c.token); c.token == "" {
+			set("start-after", c.key)
+		}
 	}
 	var text []byte
 	err := s.repeat(ctx, func() error {
@@ -144,12 +165,23 @@ func (s *Store) page(ctx context.Context, c *cursor) ([]backends.Info, error) {
 		}
 		return err
 	})
+	var f *failure
+	if c.versions && errors.As(err, &f) && (f.status == http.StatusNotImplemented || f.status == http.StatusMethodNotAllowed) {
+		return nil, errNoVersions
+	}
 	if err != nil {
 		return nil, err
 	}
 	var l listing
 	if err := xml.Unmarshal(text, &l); err != nil {
 		return nil, bad("unreadable listing: %s", printable(err.Error()))
+	}
+	switch name := l.XMLName.Local; {
+	case name == "ListBucketResult" && c.versions:
+		return nil, errNoVersions
+	case name == "ListBucketResult", c.versions && (name == "ListVersionsResult" || name == "ListBucketVersionsResult"):
+	default:
+		return nil, bad("a listing is called %q", printable(name))
 	}
 	out, err := l.infos(c)
 	if err != nil {
@@ -164,6 +196,7 @@ func (s *Store) page(ctx context.Context, c *cursor) ([]backends.Info, error) {
 // listing is a page of either kind. Items keeps versions and markers in the
 // order in which they came.
 type listing struct {
+	XMLName               xml.Name
 	EncodingType          string
 	IsTruncated           bool
 	NextContinuationToken string

@@ -26,6 +26,11 @@ const cleanup = time.Minute
 // may not be read is a note.
 func (s *Store) Probe(ctx context.Context) (backends.Capabilities, error) {
 	c, err := backends.ProbeStore(ctx, s, s.c.Now)
+	if errors.Is(err, backends.Corrupt) {
+		// Not a failure to measure: what was not measured stays unfit.
+		c.Notes = append(c.Notes, fmt.Sprintf("the store breaks the protocol: %v", err))
+		return c, nil
+	}
 	if err != nil {
 		return c, err
 	}
@@ -70,7 +75,7 @@ func (p *probe) measure(ctx context.Context) error {
 		return err
 	}
 	for _, step := range []func(context.Context, backends.Info) error{
-		p.hashes, p.strangers, p.oldVersions, p.locks, p.lifecycle, p.replication,
+		p.hashes, p.strangers, p.oldVersions, p.expiry, p.copies, p.locks,
 	} {
 		if err := step(ctx, object); err != nil {
 			return err
@@ -156,44 +161,40 @@ func (p *probe) strangers(ctx context.Context, object backends.Info) error {
 func (p *probe) oldVersions(ctx context.Context, object backends.Info) error {
 	on, err := p.versioning(ctx)
 	if errors.Is(err, errUnreadable) {
-		p.note("whether the bucket keeps versions was judged by one object: %v", err)
+		p.note("the bucket's versioning settings: %v; an object told", err)
+		err = nil
+	}
+	p.caps.Versioned = on || object.Version != "" && object.Version != nullVersion
+	return err
+}
+
+// locks asks whether objects are locked by default; and holds an object of the
+// probe, to see whether a lock that the store accepts is a lock.
+func (p *probe) locks(ctx context.Context, object backends.Info) error {
+	settings, err := p.objectLock(ctx)
+	if errors.Is(err, errUnreadable) {
+		p.note("the bucket's object lock settings: %v", err)
 	} else if err != nil {
 		return err
 	}
-	p.caps.Versioned = on || object.Version != "" && object.Version != nullVersion
-	return nil
-}
-
-// locks asks whether objects are locked by default; and if the bucket claims to
-// lock, holds an object of the probe to see whether that is true.
-func (p *probe) locks(ctx context.Context, object backends.Info) error {
-	enabled, byDefault, err := p.objectLock(ctx)
-	if errors.Is(err, errUnreadable) {
-		p.note("the bucket's object lock: %v", err)
-		return nil
-	}
-	if err != nil || !enabled {
-		return err
-	}
-	p.caps.Locked = p.caps.Locked || byDefault
+	p.caps.Locked = p.caps.Locked || settings.mode != ""
 	held, err := p.hold(ctx, object.Ref, "ON")
 	if err != nil {
 		return err
 	}
 	if !held {
-		p.note("whether the bucket's object lock is enforced was not measured: these credentials may not place a legal hold")
+		if settings.enabled {
+			p.note("whether object locks are enforced was not measured: these credentials may not place a legal hold")
+		}
 		return nil
 	}
 	kept, err := p.Erase(ctx, object.Key)
-	if _, lerr := p.hold(ctx, object.Ref, "OFF"); lerr != nil {
-		return lerr
+	if _, lerr := p.hold(ctx, object.Ref, "OFF"); lerr != nil || err != nil {
+		return errors.Join(err, lerr)
 	}
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(kept, func(r backends.Remnant) bool { return r.Ref == object.Ref }) {
+	if !slices.ContainsFunc(kept, func(r backends.Remnant) bool { return r.Ref.Key == object.Key }) {
 		p.caps.Locked = false
-		p.note("the bucket claims object lock and does not enforce it: a held object was deleted")
+		p.note("the store accepts object locks and does not enforce them: an object under legal hold was deleted")
 	}
 	return nil
 }
@@ -221,9 +222,9 @@ func (p *probe) hold(ctx context.Context, ref backends.Ref, status string) (bool
 	return held, err
 }
 
-// lifecycle looks for rules that would expire or move what a vault stores.
-func (p *probe) lifecycle(ctx context.Context, _ backends.Info) error {
-	rules, err := p.rules(ctx, "lifecycle")
+// expiry looks for rules that would expire or move what a vault stores.
+func (p *probe) expiry(ctx context.Context, _ backends.Info) error {
+	rules, err := p.lifecycle(ctx)
 	if errors.Is(err, errUnreadable) {
 		p.note("the bucket's lifecycle rules: %v", err)
 		return nil
@@ -240,8 +241,9 @@ func (p *probe) lifecycle(ctx context.Context, _ backends.Info) error {
 	return err
 }
 
-func (p *probe) replication(ctx context.Context, _ backends.Info) error {
-	rules, err := p.rules(ctx, "replication")
+// copies looks for rules that keep copies elsewhere.
+func (p *probe) copies(ctx context.Context, _ backends.Info) error {
+	rules, err := p.replication(ctx)
 	if errors.Is(err, errUnreadable) {
 		p.note("the bucket's replication rules: %v", err)
 		return nil

@@ -70,6 +70,9 @@ func (a *answer) discard() {
 func (s *Store) send(ctx context.Context, r request) (*answer, error) {
 	var last credential.Value
 	for again := false; ; again = true {
+		if err := ctx.Err(); err != nil {
+			return nil, &failure{err: err, left: again}
+		}
 		v, err := s.c.Credentials.Get(ctx)
 		if err != nil {
 			return nil, noCredentials(ctx, err)

@@ -1,0 +1,184 @@
+package servers
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Fault is what happens to one request. The zero value is nothing.
+type Fault struct {
+	DropRequest  bool        // the connection breaks before the server sees anything
+	DropResponse bool        // the server does what was asked, and the answer is lost
+	Status       int         // answered instead of the server, with Code and Header
+	Code         string      // an S3 error code
+	Header       http.Header // of an answer with Status; or set in the server's answer
+	Truncate     int         // the answer's body breaks off after so many bytes
+	Pause        time.Duration
+	Hang         bool // nothing comes until the client goes away
+}
+
+var errDropped = errors.New("dropped by a fault")
+
+// Faults stands between a client and a server. Plan is asked for each request,
+// numbered from 1; it may be called concurrently.
+type Faults struct {
+	Next http.RoundTripper
+	Plan func(n int, r *http.Request) Fault
+
+	mu sync.Mutex
+	n  int
+}
+
+// Requests is how many there have been.
+func (f *Faults) Requests() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.n
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f *Faults) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	f.n++
+	n := f.n
+	f.mu.Unlock()
+	fault := f.Plan(n, r)
+	if fault.Pause > 0 {
+		select {
+		case <-time.After(fault.Pause):
+		case <-r.Context().Done():
+		}
+	}
+	if r.Body != nil && (fault.DropRequest || fault.Hang || fault.Status != 0) {
+		_, _ = io.Copy(io.Discard, r.Body) // the client believes that it was sent
+		r.Body.Close()
+	}
+	switch {
+	case fault.Hang:
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	case fault.DropRequest:
+		return nil, errDropped
+	case fault.Status != 0:
+		return fault.answer(r), nil
+	}
+	resp, err := f.Next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if fault.DropResponse {
+		_, _ = io.Copy(io.Discard, resp.Body) // whatever it says is lost
+		resp.Body.Close()
+		return nil, errDropped
+	}
+	for name, values := range fault.Header {
+		resp.Header[name] = values
+	}
+	if fault.Truncate > 0 {
+		resp.Body = &truncated{resp.Body, fault.Truncate}
+	}
+	return resp, nil
+}
+
+func (f Fault) answer(r *http.Request) *http.Response {
+	rec := httptest.NewRecorder()
+	for name, values := range f.Header {
+		rec.Header()[name] = values
+	}
+	rec.Header().Set("Content-Type", "application/xml")
+	rec.WriteHeader(f.Status)
+	fmt.Fprintf(rec, "<Error><Code>%s</Code><Message>a fault</Message></Error>", f.Code)
+	resp := rec.Result()
+	resp.Request = r
+	return resp
+}
+
+type truncated struct {
+	io.ReadCloser
+	left int
+}
+
+func (t *truncated) Read(p []byte) (int, error) {
+	if t.left == 0 {
+		return 0, errDropped
+	}
+	n, err := t.ReadCloser.Read(p[:min(len(p), t.left)])
+	t.left -= n
+	return n, err
+}
+
+// Proxy serves s through faults, on a port of its own: for clients in another
+// process, and for what only a real connection can show. Clients sign the
+// proxy's address, which is passed on.
+func Proxy(t testing.TB, s *S3, plan func(n int, r *http.Request) Fault) (*S3, *Faults) {
+	t.Helper()
+	transport := s.transport()
+	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, s.Endpoint)
+	}
+	f := &Faults{Next: transport, Plan: plan}
+	server := httptest.NewUnstartedServer(&proxy{f, s})
+	out := *s
+	if s.Insecure {
+		server.Start()
+	} else {
+		c := makeCertificates(t)
+		pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		server.StartTLS()
+		out.CAFile, out.RootCAs = c.ca, c.pool
+	}
+	t.Cleanup(func() {
+		server.CloseClientConnections() // some may hang
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	out.Endpoint = server.Listener.Addr().String()
+	return &out, f
+}
+
+type proxy struct {
+	faults *Faults
+	to     *S3
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := r.Clone(r.Context())
+	out.RequestURI = ""
+	out.URL.Scheme, out.URL.Host = "https", r.Host
+	if p.to.Insecure {
+		out.URL.Scheme = "http"
+	}
+	if r.ContentLength == 0 {
+		out.Body = http.NoBody
+	}
+	resp, err := p.faults.RoundTrip(out)
+	if err != nil {
+		panic(http.ErrAbortHandler) // breaks the connection, without a word
+	}
+	defer resp.Body.Close()
+	for name, values := range resp.Header {
+		w.Header()[name] = values
+	}
+	if resp.ContentLength >= 0 {
+		w.Header().Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
+	}
+	w.WriteHeader(resp.StatusCode)
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		_ = http.NewResponseController(w).Flush() // what there is reaches the client
+		panic(http.ErrAbortHandler)
+	}
+}
