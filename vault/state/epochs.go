@@ -118,7 +118,7 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 	if b.Survivors != a.Survivors() {
 		return refuse(RuleSurvivors, "it keeps %d versions where %d are live, or others", b.Survivors.Count, len(a.LiveSet()))
 	}
-	if id := a.lapsed(); !id.IsZero() && a.deviate.on(RuleApproved) {
+	if id := a.Lapsed(a.Vault); !id.IsZero() && a.deviate.on(RuleApproved) {
 		_, why := a.Vault.Disposal(id).Approved()
 		return refuse(RuleApproved, "disposal %s, which it would complete, is not approved any more: %s", id, why)
 	}
@@ -152,12 +152,12 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 	return nil
 }
 
-// lapsed returns a disposal that an activation would complete although it is
-// not approved by now: it was cancelled, or policy asks for more since it was
-// executed. Zero: none.
-func (a *Artefact) lapsed() canonical.ID {
+// Lapsed returns a disposal that an activation citing v would complete although
+// it is not approved by then: it was cancelled, or policy asks for more since it
+// was executed. Zero: none.
+func (a *Artefact) Lapsed(v *Vault) canonical.ID {
 	unapproved := func(id canonical.ID) bool {
-		r := a.Vault.Disposal(id)
+		r := v.Disposal(id)
 		if r == nil {
 			return false
 		}
