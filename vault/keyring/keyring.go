@@ -31,6 +31,7 @@ import (
 	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/state"
 )
 
@@ -48,6 +49,9 @@ var (
 	ErrEnded = errors.New("the artefact was destroyed as a whole")
 	// ErrEnding means that a disposal of the whole artefact is under way.
 	ErrEnding = errors.New("a disposal of the whole artefact is under way")
+	// ErrLapsed means that a disposal was executed and is not approved any more;
+	// nothing can be activated until it is cancelled here, or approved again.
+	ErrLapsed = errors.New("executed, but not approved any more")
 )
 
 // Ring works on the keys of one artefact. Its methods must not be called
@@ -62,8 +66,6 @@ type Ring struct {
 	Keepers map[string]custody.Keeper
 	// Groups are identities of groups that this member is in.
 	Groups []seal.Key
-	// Chunks decodes the plaintext of a version's references; only purge and gc need it.
-	Chunks func(plain []byte) ([]Chunk, error)
 	// Jobs bounds concurrent requests; 0: 8.
 	Jobs int
 
@@ -73,20 +75,20 @@ type Ring struct {
 	variant     variant
 }
 
-// variant replaces decisions of the protocol by wrong ones that look as good,
+// variant replaces decisions of the protocols by wrong ones that look as good,
 // so that the tests can show that each decision is needed. It is zero in
 // everything but those tests.
 type variant struct {
-	openFor   func(*state.Artefact, *state.Epoch) bool              // may a candidate still become current
-	doomed    func(*state.Artefact) []*state.Epoch                  // whose keys step 7 destroys
-	abandoned func(*state.Artefact, *state.Epoch) bool              // may the keys of an intent be destroyed
-	survivors func(*Ring, *state.Artefact, *state.Epoch) error      // may more tables be written for a candidate
-	keeps     func(*state.CommittedVersion) bool                    // does a version's list of chunks protect them
-	takes     func(*state.Artefact, canonical.ID, bool) bool        // may gc erase an uncommitted version; after the condemn entry or not
-	erases    func(*state.CommittedVersion, Chunk, keptChunks) bool // may gc erase an object of a committed version
-	lateCandidate, oldFold, noReadBack, noRecheck, claimPending,
-	stalePush, deadSource, intoWhole,
-	ownPrefix, lessSecond, strictReferences bool
+	openFor   func(*state.Artefact, *state.Epoch) bool         // may a candidate still become current
+	more      func(*Ring, *state.Artefact, *state.Epoch) error // may more tables be written for it
+	doomed    func(*state.Artefact) []*state.Epoch             // whose keys does step 7 destroy
+	abandoned func(*state.Artefact, *state.Epoch) bool         // may the keys of an intent be destroyed
+	protects  func(*state.CommittedVersion) bool               // do a version's references protect what they list
+
+	lateCandidate, oldFold, noReadBack, noRecheck, claimPending bool // rotation
+	stalePush, deadSource, intoWhole                            bool // push
+	ownPrefix, lessSecond, strictReferences                     bool // purge
+	timeOnly, condemnBlind, keepNamed, ownList                  bool // gc
 }
 
 func (r *Ring) cipher() seal.Cipher { return r.Vault.Cipher }
@@ -122,7 +124,7 @@ func (r *Ring) epochPrefix(eid canonical.ID) string { return r.prefix() + "e/" +
 
 // VersionPrefix is where everything stands that a version's push stored.
 func (r *Ring) VersionPrefix(vid canonical.ID) string {
-	return r.prefix() + "v/" + vid.String() + "/"
+	return manifest.VersionPrefix(r.Ledger.ID, vid)
 }
 
 // errTaken means that other bytes than ours stand under a name.

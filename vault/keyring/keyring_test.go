@@ -41,8 +41,11 @@ func readers(w *vaulttest.World, names ...string) []Reader {
 // upload stands in for the data plane: it stores nothing and names objects as if it had.
 func upload(r *Ring) func(context.Context, Attempt) (state.Version, error) {
 	return func(_ context.Context, at Attempt) (state.Version, error) {
-		name := r.VersionPrefix(at.VID)
-		return state.Version{Manifest: state.Object{Key: name + "m-0"}, References: state.Object{Key: name + "r-0"}, Kind: "model", Classification: "internal"}, nil
+		object := func(part string) state.Object {
+			return state.Object{Key: r.VersionPrefix(at.VID) + part + canonical.NewID().String(), SHA256: canonical.Sum([]byte(part))}
+		}
+		return state.Version{Manifest: object("m-"), References: object("r-"), Secret: canonical.Sum([]byte("s")), Digest: canonical.Sum(at.VID[:]),
+			Kind: "model", Classification: "internal"}, nil
 	}
 }
 

@@ -1,15 +1,132 @@
 package keyring
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/manifest"
+	"github.com/aivault/aivault/vault/state"
 )
 
-// Chunk names a chunk as a version's references list it: the version whose push
-// stored it, and its name below that version's prefix.
-type Chunk struct {
-	Creator canonical.ID
-	Name    string // "c/<cid>-<crc64>"
+// keptChunks is a set of stored chunks, by digests cut to 128 bits.
+type keptChunks map[[16]byte]struct{}
+
+func chunkID(creator canonical.ID, name string) [16]byte {
+	sum := canonical.Sum(append(creator[:], name...))
+	return [16]byte(sum[:16])
 }
 
-// keptChunks is a set of chunks that undestroyed versions list.
-type keptChunks map[Chunk]bool
+func (k keptChunks) has(creator canonical.ID, name string) bool {
+	_, ok := k[chunkID(creator, name)]
+	return ok
+}
+
+// undestroyed reports whether a version's references protect what they list: it
+// stands in a valid entry and no destroyed entry names it. An executed one can
+// be cancelled.
+func (r *Ring) undestroyed(v *state.CommittedVersion) bool {
+	if f := r.variant.protects; f != nil {
+		return f(v)
+	}
+	return v.State < state.Shredded
+}
+
+// references reads and checks the references of a version. backends.NotExist if
+// they are gone.
+func (r *Ring) references(ctx context.Context, v *state.CommittedVersion) (*manifest.References, error) {
+	sealed, err := r.getBound(ctx, v.References.Key, v.References.SHA256, backends.MaxObject)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := r.Vault.OpenMetadata(ctx, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrIntegrity, v.References.Key, err)
+	}
+	refs, err := manifest.DecodeReferences(plain)
+	if err == nil && (refs.Artefact != r.Ledger.ID || refs.Version != v.VID) {
+		err = errors.New("they are those of another version")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrIntegrity, v.References.Key, err)
+	}
+	return refs, nil
+}
+
+// kept returns every chunk that an undestroyed version lists and whose creator
+// counts, with the state it was taken from. It folds first and reads then: what
+// commits later can list nothing that is not listed already, or its own.
+func (r *Ring) kept(ctx context.Context, counts func(*state.Artefact, canonical.ID) bool) (*state.Artefact, keptChunks, error) {
+	for {
+		a, err := r.fold(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		head := a.Head
+		kept, missing := r.listed(ctx, a, counts)
+		if missing == nil {
+			return a, kept, nil
+		}
+		if !errors.Is(missing, backends.NotExist) {
+			return nil, nil, missing
+		}
+		// The version may have been destroyed and purged since the fold.
+		if a, err = r.fold(ctx); err != nil {
+			return nil, nil, err
+		}
+		if a.Head == head {
+			return nil, nil, fmt.Errorf("%w: the references of an undestroyed version are missing, and nothing is erased: %w", ErrIntegrity, missing)
+		}
+	}
+}
+
+func (r *Ring) listed(ctx context.Context, a *state.Artefact, counts func(*state.Artefact, canonical.ID) bool) (keptChunks, error) {
+	var vs []*state.CommittedVersion
+	for _, v := range a.Versions {
+		if r.undestroyed(v) {
+			vs = append(vs, v)
+		}
+	}
+	kept := keptChunks{}
+	var mu sync.Mutex
+	err := r.each(ctx, len(vs), func(ctx context.Context, i int) error {
+		refs, err := r.references(ctx, vs[i])
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, o := range refs.Objects {
+			if counts(a, o.Creator) {
+				kept[chunkID(o.Creator, o.Name)] = struct{}{}
+			}
+		}
+		return nil
+	})
+	return kept, err
+}
+
+// ownList is what a wrong variant of gc keeps under a version.
+func (r *Ring) ownList(ctx context.Context, v *state.CommittedVersion) (keptChunks, error) {
+	kept := keptChunks{}
+	refs, err := r.references(ctx, v)
+	if errors.Is(err, backends.NotExist) {
+		return kept, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range refs.Objects {
+		kept[chunkID(o.Creator, o.Name)] = struct{}{}
+	}
+	return kept, nil
+}
+
+// destroyed reports whether a version that once committed is destroyed.
+func destroyed(a *state.Artefact, vid canonical.ID) bool {
+	v := a.Version(vid)
+	return v != nil && v.State >= state.Shredded
+}

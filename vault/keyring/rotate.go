@@ -26,7 +26,8 @@ type Rotation struct {
 // activation by somebody else meanwhile serves as well. Old keys stay: see
 // Destroy.
 //
-// Errors: ErrIntegrity if the current epoch is damaged; ErrIncomplete, ErrEnded;
+// Errors: ErrIntegrity if the current epoch is damaged; ErrIncomplete, ErrEnded,
+// ErrLapsed;
 // state.ErrNotPermitted; those of the store and the keepers, after which Rotate
 // may be called again.
 func (r *Ring) Rotate(ctx context.Context, op canonical.ID) (Rotation, error) {
@@ -92,6 +93,9 @@ func (r *Ring) advance(ctx context.Context, op canonical.ID, done func(*state.Ar
 		}
 		if a.Ended {
 			return ErrEnded
+		}
+		if id := a.Lapsed(r.Vault.State()); !id.IsZero() {
+			return fmt.Errorf("disposal %s, which the rotation would complete: %w", id, ErrLapsed)
 		}
 		err = rot.step(ctx, a)
 		if err == nil {
@@ -324,7 +328,7 @@ func (rot *rotation) prepare(ctx context.Context, a *state.Artefact, d *draft) (
 		}
 		return false, rot.readBack(ctx, a, d)
 	}
-	if f := rot.variant.survivors; f != nil {
+	if f := rot.variant.more; f != nil {
 		if err := f(rot.Ring, a, d.ep); err != nil {
 			return false, err
 		}

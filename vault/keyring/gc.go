@@ -1,0 +1,254 @@
+package keyring
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aivault/aivault/backends"
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/state"
+)
+
+// Collected is what GC did.
+type Collected struct {
+	Condemned []canonical.ID // versions that were begun, never committed, and now never will be
+	Erased    int            // objects, retained ones included
+	Retained  []state.Retained
+}
+
+// GC erases what no entry needs (vault/FORMAT.md §6.6): all of a version that
+// was begun and whose newest object was stored before the given time, after a
+// condemn entry; under a committed version, what neither its entry names nor an
+// undestroyed version lists; and the objects of epochs whose keys are
+// destroyed. Time only chooses: whether a slow push or gc wins is decided by
+// which entry stands first.
+//
+// Errors as of Purge.
+func (r *Ring) GC(ctx context.Context, before time.Time, op canonical.ID) (*Collected, error) {
+	out := &Collected{}
+	e := &eraser{ring: r, retained: map[string]time.Time{}}
+	a, err := r.refresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	begun, committed, err := r.begun(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.collectBegun(ctx, a, begun, before, op, e, out); err != nil {
+		return nil, err
+	}
+	if err := r.collectCommitted(ctx, committed, e, out); err != nil {
+		return nil, err
+	}
+	if err := r.collectEpochs(ctx, e, out); err != nil {
+		return nil, err
+	}
+	out.Retained = e.list()
+	return out, nil
+}
+
+// begun lists the versions that storage holds anything of.
+func (r *Ring) begun(ctx context.Context, a *state.Artefact) (begun, committed []canonical.ID, err error) {
+	vids, err := r.children(ctx, "v/")
+	for _, vid := range vids {
+		if a.Version(vid) == nil {
+			begun = append(begun, vid)
+		} else {
+			committed = append(committed, vid)
+		}
+	}
+	return begun, committed, err
+}
+
+// children lists one level below a part of the artefact: the ids that stand there.
+func (r *Ring) children(ctx context.Context, part string) ([]canonical.ID, error) {
+	var out []canonical.ID
+	prefix := r.prefix() + part
+	for info, err := range r.Store.List(ctx, prefix, backends.ListOptions{OneLevel: true}) {
+		if err != nil {
+			return nil, err
+		}
+		if id, err := canonical.ParseID(strings.TrimSuffix(strings.TrimPrefix(info.Key, prefix), "/")); err == nil {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+// collectBegun condemns and erases versions that no entry names.
+func (r *Ring) collectBegun(ctx context.Context, a *state.Artefact, begun []canonical.ID, before time.Time, op canonical.ID, e *eraser, out *Collected) error {
+	var old, take []canonical.ID
+	for _, vid := range begun {
+		if a.Condemned(vid) {
+			take = append(take, vid)
+			continue
+		}
+		newest, err := r.newest(ctx, vid)
+		if err != nil {
+			return err
+		}
+		if newest.Before(before) {
+			old = append(old, vid)
+		}
+	}
+	if r.variant.timeOnly {
+		take, old = append(take, old...), nil
+	}
+	for vids := range slices.Chunk(old, state.MaxNamed) {
+		if err := r.condemn(ctx, vids, op); err != nil {
+			return err
+		}
+		for _, vid := range vids {
+			if a.Condemned(vid) || r.variant.condemnBlind {
+				out.Condemned = append(out.Condemned, vid)
+			}
+		}
+	}
+	for _, vid := range append(take, out.Condemned...) {
+		if err := r.collect(ctx, vid, e, out, func(string) bool { return false }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newest returns the storage time of the newest object of a version.
+func (r *Ring) newest(ctx context.Context, vid canonical.ID) (time.Time, error) {
+	var newest time.Time
+	for info, err := range r.Store.List(ctx, r.VersionPrefix(vid), backends.ListOptions{}) {
+		if err != nil {
+			return newest, err
+		}
+		if info.Modified.After(newest) {
+			newest = info.Modified
+		}
+	}
+	return newest, nil
+}
+
+// condemn appends a condemn entry. A version that commits before it stays.
+func (r *Ring) condemn(ctx context.Context, vids []canonical.ID, op canonical.ID) error {
+	for attempt := 0; ; attempt++ {
+		err := r.Ledger.Append(ctx, state.KindCondemn, state.Versions{Versions: vids}, op)
+		if err == nil {
+			return nil
+		}
+		if !lost(err) {
+			return fmt.Errorf("condemning %d versions: %w", len(vids), err)
+		}
+		if err := journal.Pause(ctx, attempt); err != nil {
+			return err
+		}
+		if _, err := r.fold(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// collect erases everything under a version's prefix but what is to be kept.
+func (r *Ring) collect(ctx context.Context, vid canonical.ID, e *eraser, out *Collected, keep func(name string) bool) error {
+	names, err := r.names(ctx, vid, "")
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, name := range names {
+		if !keep(name) {
+			keys = append(keys, r.VersionPrefix(vid)+name)
+		}
+	}
+	out.Erased += len(keys)
+	return e.erase(ctx, keys...)
+}
+
+// collectCommitted erases what nothing names under versions that committed.
+func (r *Ring) collectCommitted(ctx context.Context, vids []canonical.ID, e *eraser, out *Collected) error {
+	if len(vids) == 0 {
+		return nil
+	}
+	a, kept, err := r.kept(ctx, func(a *state.Artefact, vid canonical.ID) bool { return a.Version(vid) != nil })
+	if err != nil {
+		return err
+	}
+	for _, vid := range vids {
+		v := a.Version(vid)
+		if r.variant.ownList {
+			if kept, err = r.ownList(ctx, v); err != nil {
+				return err
+			}
+		}
+		if err := r.collect(ctx, vid, e, out, func(name string) bool {
+			if chunk, ok := strings.CutPrefix(name, "c/"); ok {
+				return kept.has(vid, chunk)
+			}
+			return (v.State < state.Erased || r.variant.keepNamed) && r.named(a, v, name)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named reports whether an entry still needs an object under its version's
+// prefix, chunks apart. The row of a push is needed until the keys of its epoch
+// are destroyed: before that, whoever destroys them has made sure that the
+// current epoch carries it.
+func (r *Ring) named(a *state.Artefact, v *state.CommittedVersion, name string) bool {
+	ep := a.Epoch(v.EID)
+	switch r.VersionPrefix(v.VID) + name {
+	case v.Manifest.Key, v.References.Key, r.VersionPrefix(v.VID) + "s":
+		return true
+	case r.rowKey(v.VID, v.EID):
+		return ep != nil && !ep.KeysDestroyed
+	}
+	return false
+}
+
+// collectEpochs erases the objects of epochs whose keys are destroyed, and
+// tables and indexes that were written for the current one and not activated.
+func (r *Ring) collectEpochs(ctx context.Context, e *eraser, out *Collected) error {
+	eids, err := r.children(ctx, "e/")
+	if err != nil {
+		return err
+	}
+	a, err := r.fold(ctx)
+	if err != nil {
+		return err
+	}
+	for _, eid := range eids {
+		ep := a.Epoch(eid)
+		if ep == nil || !ep.KeysDestroyed && ep != a.Current {
+			continue
+		}
+		needed := map[string]bool{}
+		if ep == a.Current {
+			x, err := r.currentIndex(ctx, a)
+			if err != nil {
+				return err
+			}
+			needed[r.seedKey(eid)], needed[a.Activated.Index.Key] = true, true
+			for _, t := range x.Tables {
+				needed[r.tableKey(eid, t.Name)] = true
+			}
+		}
+		var keys []string
+		for info, err := range r.Store.List(ctx, r.epochPrefix(eid), backends.ListOptions{Versions: true}) {
+			if err != nil {
+				return err
+			}
+			if !needed[info.Key] && (len(keys) == 0 || keys[len(keys)-1] != info.Key) {
+				keys = append(keys, info.Key)
+			}
+		}
+		out.Erased += len(keys)
+		if err := e.erase(ctx, keys...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
