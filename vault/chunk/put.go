@@ -58,14 +58,11 @@ func Put(ctx context.Context, store backends.Store, key string, sealed []byte, s
 
 // holds reports whether key holds exactly want.
 func holds(ctx context.Context, store backends.Store, key string, want []byte) (same bool, err error) {
-	r, info, err := store.Get(ctx, backends.Ref{Key: key}, 0, -1)
+	r, _, err := store.Get(ctx, backends.Ref{Key: key}, 0, -1)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if info.Size != int64(len(want)) {
-		return false, nil
-	}
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := r.Read(buf)
