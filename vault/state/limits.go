@@ -17,7 +17,7 @@ const (
 	MaxNamed = 256
 	// MaxScope bounds what one disposal request names: each version counts one,
 	// each artefact scopeCost.
-	MaxScope = 300
+	MaxScope = 272
 	// MaxArtefacts bounds the artefacts that one disposal request names.
 	MaxArtefacts = 64
 	// MaxRetained bounds the retained objects that a purged entry names.
@@ -41,6 +41,9 @@ const (
 
 	scopeCost    = 3
 	maxPluginEnv = 32
+	maxAuthority = 256
+	maxPerson    = 256
+	maxCustody   = 2600 // of a list of keepers, as encoded
 	maxURL       = 1024
 	maxRef       = 200
 	maxRecipient = 2048

@@ -195,7 +195,7 @@ func checkMember(s MemberSpec) (*Member, error) {
 	if len(s.Roles) > MaxGrants {
 		return nil, refuse(RuleBody, "member %s: %d roles, at most %d", s.Name, len(s.Roles), MaxGrants)
 	}
-	if err := first(checkText("environment", s.Env, MaxWord), checkText("person", s.Person, 256)); err != nil {
+	if err := first(checkText("environment", s.Env, MaxWord), checkText("person", s.Person, maxPerson)); err != nil {
 		return nil, err
 	}
 	for _, g := range s.Roles {

@@ -309,6 +309,9 @@ func checkCustody(c Custody) error {
 		}
 		seen[k.Instance] = true
 	}
+	if b, err := canonical.Marshal(c.Keepers); err != nil || len(b) > maxCustody {
+		return refuse(RuleBody, "keepers of %d bytes: at most %d", len(b), maxCustody)
+	}
 	return nil
 }
 

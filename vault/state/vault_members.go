@@ -155,7 +155,7 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 		if v.disposals[b.ID] != nil || b.ID.IsZero() {
 			return refuse(RuleUnused, "disposal %s", b.ID)
 		}
-		if err := first(checkScope(b.Scope), checkDocument(b.Plan), checkSentence("reason", b.Reason, true), checkSentence("authority", b.Authority, false)); err != nil {
+		if err := first(checkScope(b.Scope), checkDocument(b.Plan), checkSentence("reason", b.Reason, true), checkText("authority", b.Authority, maxAuthority)); err != nil {
 			return err
 		}
 		v.disposals[b.ID] = &Request{DisposalRequest: *b, By: by, At: e.Position(), Time: e.Time,
