@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// isTerminal says whether a stream is a terminal.
+func isTerminal(f *os.File) bool { return f != nil && term.IsTerminal(int(f.Fd())) }
+
+// mayAsk says whether somebody is there to answer: standard input is a terminal
+// that nothing else reads, questions can be seen, and --no-input was not given.
+func (r *run) mayAsk() bool {
+	return !r.set.noInput && r.stdinFor == "" && isTerminal(r.sys.stdin) && isTerminal(r.sys.errOut)
+}
+
+// askPassphrase asks for a passphrase, which is not shown.
+func (r *run) askPassphrase(ctx context.Context, question string) (string, error) {
+	if !r.mayAsk() {
+		return "", errors.New("nobody is there to ask")
+	}
+	fd := int(r.sys.stdin.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", fmt.Errorf("asking for a passphrase: %w", err)
+	}
+	fmt.Fprint(r.sys.stderr, question+": ")
+	answer, err := interruptible(ctx, func() (string, error) {
+		b, err := term.ReadPassword(fd)
+		return string(b), err
+	})
+	if err != nil {
+		err = errors.Join(err, term.Restore(fd, before))
+	}
+	fmt.Fprintln(r.sys.stderr)
+	return answer, err
+}
+
+// ask asks a question and returns the line typed.
+func (r *run) ask(ctx context.Context, question string) (string, error) {
+	if !r.mayAsk() {
+		return "", errors.New("nobody is there to ask")
+	}
+	fmt.Fprint(r.sys.stderr, question+": ")
+	return interruptible(ctx, func() (string, error) {
+		line, err := bufio.NewReader(r.sys.stdin).ReadString('\n')
+		if errors.Is(err, io.EOF) && line != "" {
+			err = nil
+		}
+		return strings.TrimSpace(line), err
+	})
+}
+
+// interruptible reads from a terminal until ctx ends. A terminal cannot be made
+// to stop reading: then the goroutine stays, and the program is about to end.
+func interruptible(ctx context.Context, read func() (string, error)) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		text, err := read()
+		got <- answer{text, err}
+	}()
+	select {
+	case a := <-got:
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
