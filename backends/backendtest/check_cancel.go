@@ -98,7 +98,8 @@ func cancelGet(ctx context.Context, b *bench) error {
 }
 
 func cancelList(ctx context.Context, b *bench) error {
-	if err := b.putAll(ctx, "a", "b/a", "b/b", "c"); err != nil {
+	names := []string{"a", "b", "c/a", "c/b", "d/a", "e"}
+	if err := b.putAll(ctx, names...); err != nil {
 		return err
 	}
 	cctx, cancel := context.WithCancel(ctx)
@@ -106,21 +107,32 @@ func cancelList(ctx context.Context, b *bench) error {
 	if got, err := b.names(cctx, "", backends.ListOptions{}); !errors.Is(err, context.Canceled) || len(got) > 0 {
 		return fmt.Errorf("listing with a context that had ended: %q, error %v is not context.Canceled", got, err)
 	}
-
-	cctx, cancel = context.WithCancel(ctx)
-	defer cancel()
-	n := 0
-	for in, err := range b.List(cctx, b.prefix, backends.ListOptions{}) {
-		cancel()
-		if n++; n == 1 && err == nil {
-			continue
+	for after := range len(names) - 1 {
+		if err := cancelListAfter(ctx, b, after); err != nil {
+			return fmt.Errorf("cancelled at result %d: %w", after, err)
 		}
-		if !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("a cancelled listing went on with %+v, %v", in, err)
-		}
-		return nil
 	}
-	return fmt.Errorf("a cancelled listing ended without an error after %d of 4 results", n)
+	return nil
+}
+
+// cancelListAfter cancels a listing at result n, and wants an error next.
+func cancelListAfter(ctx context.Context, b *bench, n int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	i := -1
+	for in, err := range b.List(ctx, b.prefix, backends.ListOptions{}) {
+		switch i++; {
+		case i > n && !errors.Is(err, context.Canceled):
+			return fmt.Errorf("the listing went on with %q and error %v", in.Key, err)
+		case i > n:
+			return nil
+		case err != nil:
+			return fmt.Errorf("list: %w", err)
+		case i == n:
+			cancel()
+		}
+	}
+	return errors.New("the listing ended as if it were complete")
 }
 
 func cancelErase(ctx context.Context, b *bench) error {

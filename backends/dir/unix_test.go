@@ -23,9 +23,9 @@ func TestPermissions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := fs.FileMode(fileMode)
+		want := fs.FileMode(0o600)
 		if fi.IsDir() {
-			want = dirMode
+			want = 0o700
 		}
 		if got := fi.Mode().Perm(); got != want {
 			t.Errorf("%s has permission %o, want %o", name, got, want)
