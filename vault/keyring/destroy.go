@@ -84,8 +84,15 @@ func (r *Ring) Destroy(ctx context.Context, op canonical.ID) (*Destruction, erro
 			return nil, err
 		}
 		if alive && !r.variant.noRecheck {
-			if err := r.recheck(ctx, a); err != nil {
-				return nil, err
+			current := a.ActivatedAt
+			if bad := r.recheck(ctx, a); bad != nil {
+				if a, err = r.fold(ctx); err != nil {
+					return nil, err
+				}
+				if a.ActivatedAt == current {
+					return nil, bad
+				}
+				continue // it was superseded, and may be destroyed by now
 			}
 		}
 		keys, err := r.destroyKeys(ctx, doomed, out)

@@ -221,34 +221,41 @@ func (r *Ring) collectEpochs(ctx context.Context, e *eraser, out *Collected) err
 		return err
 	}
 	for _, eid := range eids {
-		ep := a.Epoch(eid)
-		if ep == nil || !ep.KeysDestroyed && ep != a.Current {
-			continue
-		}
-		needed := map[string]bool{}
-		if ep == a.Current {
-			x, err := r.currentIndex(ctx, a)
-			if err != nil {
-				return err
-			}
-			needed[r.seedKey(eid)], needed[a.Activated.Index.Key] = true, true
-			for _, t := range x.Tables {
-				needed[r.tableKey(eid, t.Name)] = true
-			}
-		}
-		var keys []string
-		for info, err := range r.Store.List(ctx, r.epochPrefix(eid), backends.ListOptions{Versions: true}) {
-			if err != nil {
-				return err
-			}
-			if !needed[info.Key] && (len(keys) == 0 || keys[len(keys)-1] != info.Key) {
-				keys = append(keys, info.Key)
-			}
-		}
-		out.Erased += len(keys)
-		if err := e.erase(ctx, keys...); err != nil {
+		if err := r.collectEpoch(ctx, a, eid, e, out); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *Ring) collectEpoch(ctx context.Context, a *state.Artefact, eid canonical.ID, e *eraser, out *Collected) error {
+	ep := a.Epoch(eid)
+	if ep == nil || !ep.KeysDestroyed && ep != a.Current {
+		return nil
+	}
+	needed := map[string]bool{}
+	if ep == a.Current {
+		x, err := r.currentIndex(ctx, a)
+		if err != nil {
+			if _, foldErr := r.fold(ctx); foldErr != nil || a.Current != ep {
+				return foldErr // superseded, and perhaps collected, meanwhile
+			}
+			return err
+		}
+		needed[r.seedKey(eid)], needed[a.Activated.Index.Key] = true, true
+		for _, t := range x.Tables {
+			needed[r.tableKey(eid, t.Name)] = true
+		}
+	}
+	var keys []string
+	for info, err := range r.Store.List(ctx, r.epochPrefix(eid), backends.ListOptions{Versions: true}) {
+		if err != nil {
+			return err
+		}
+		if !needed[info.Key] && (len(keys) == 0 || keys[len(keys)-1] != info.Key) {
+			keys = append(keys, info.Key)
+		}
+	}
+	out.Erased += len(keys)
+	return e.erase(ctx, keys...)
 }

@@ -2,9 +2,11 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/entry"
@@ -62,61 +64,104 @@ func (r *Ring) Push(ctx context.Context, p Push) (*state.CommittedVersion, error
 	if err != nil {
 		return nil, err
 	}
-	var at Attempt
-	body := state.Version{}
+	under := &push{Ring: r, Push: p}
 	if p.Resume != nil {
-		at.VID, at.Key = p.Resume.VID, p.Resume.Key
+		under.at.VID, under.at.Key = p.Resume.VID, p.Resume.Key
 	}
-	uploaded, row := false, canonical.Digest{}
-	for attempt := 0; ; {
-		if v := r.committed(a, p.Op, at.VID); v != nil {
+	for attempt := 0; ; attempt++ {
+		if v := r.committed(a, p.Op, under.at.VID); v != nil {
 			return v, nil
 		}
 		if err := r.mayPush(a, p); err != nil {
 			return nil, err
 		}
-		if at.Key == nil || a.Condemned(at.VID) || a.Version(at.VID) != nil || uploaded && body.GID != a.Generation().GID {
-			at, body, uploaded = Attempt{VID: canonical.NewID()}, state.Version{}, false
-			if at.Key, err = r.cipher().Generate(); err != nil {
-				return nil, fmt.Errorf("drawing a version identity: %w", err)
-			}
-		}
-		at.Artefact = a
-		if body.EID != a.Current.EID && !(r.variant.stalePush && uploaded) {
-			body.EID, body.GID = a.Current.EID, a.Generation().GID
-			if row, err = r.NewRow(ctx, a, at.VID, at.Key); err != nil {
-				return nil, err
-			}
-		}
-		if !uploaded || !r.sourcesLive(a, body.Borrowed) {
-			at.Again, at.Before = uploaded, body
-			eid, gid := body.EID, body.GID
-			if body, err = p.Upload(ctx, at); err != nil {
-				return nil, err
-			}
-			body.VID, body.EID, body.GID, body.Recipient, body.Row = at.VID, eid, gid, at.Key.Recipient(), row
-			uploaded = true
-			// Uploading takes long: the head is another by now.
-			if a, err = r.fold(ctx); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		body.Row = row
-		err = r.Ledger.Append(ctx, state.KindVersion, body, p.Op)
-		if err != nil && !lost(err) {
-			return nil, fmt.Errorf("committing version %s: %w", at.VID, err)
-		}
+		committed, err := under.step(ctx, a)
 		if lost(err) {
-			if err := journal.Pause(ctx, attempt); err != nil {
-				return nil, err
-			}
-			attempt++
+			err = journal.Pause(ctx, attempt)
 		}
-		if a, err = r.fold(ctx); err != nil {
+		if err == nil && !committed {
+			a, err = r.fold(ctx)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// push is a push under way.
+type push struct {
+	*Ring
+	Push
+	at       Attempt
+	body     state.Version
+	row      canonical.Digest
+	uploaded bool
+}
+
+// step does what the fold asks for, and reports whether that was the entry.
+func (p *push) step(ctx context.Context, a *state.Artefact) (committed bool, err error) {
+	if p.at.Key == nil || a.Condemned(p.at.VID) || a.Version(p.at.VID) != nil || p.uploaded && p.body.GID != a.Generation().GID {
+		if err := p.afresh(); err != nil {
+			return false, err
+		}
+	}
+	if p.body.EID != a.Current.EID && !(p.variant.stalePush && p.uploaded) {
+		if err := p.putRow(ctx, a); err != nil {
+			return false, err
+		}
+	}
+	if p.uploaded && p.sourcesLive(a) {
+		body := p.body
+		body.Row = p.row
+		if err := p.Ledger.Append(ctx, state.KindVersion, body, p.Op); err != nil {
+			return false, fmt.Errorf("committing version %s: %w", p.at.VID, err)
+		}
+		return true, nil
+	}
+	p.at.Artefact, p.at.Again, p.at.Before = a, p.uploaded, p.body
+	body, err := p.Upload(ctx, p.at)
+	if err != nil {
+		return false, err
+	}
+	body.VID, body.EID, body.GID, body.Recipient = p.at.VID, p.body.EID, p.body.GID, p.at.Key.Recipient()
+	p.body, p.uploaded = body, true
+	return false, nil // uploading takes long: the head is another by now
+}
+
+// afresh begins a version with an id and identity of its own.
+func (p *push) afresh() error {
+	key, err := p.cipher().Generate()
+	if err != nil {
+		return fmt.Errorf("drawing a version identity: %w", err)
+	}
+	p.at, p.body, p.uploaded, p.Resume = Attempt{VID: canonical.NewID(), Key: key}, state.Version{}, false, nil
+	return nil
+}
+
+// putRow sees to the version's row under the current epoch: the one that a
+// resumed push left there, if it stands under the current epoch and generation,
+// or a new one.
+func (p *push) putRow(ctx context.Context, a *state.Artefact) (err error) {
+	if p.Resume != nil {
+		key, row, err := p.OpenPending(ctx, a, p.at.VID)
+		if err == nil && key.Recipient() != p.at.Key.Recipient() {
+			err = fmt.Errorf("%w: the row of version %s holds another identity", ErrIntegrity, p.at.VID)
+		}
+		if err == nil {
+			p.row, p.body.EID, p.body.GID, p.Resume = row, a.Current.EID, a.Generation().GID, nil
+		}
+		if !errors.Is(err, backends.NotExist) {
+			return err
+		}
+		if err := p.afresh(); err != nil {
+			return err
+		}
+	}
+	if p.row, err = p.NewRow(ctx, a, p.at.VID, p.at.Key); err != nil {
+		return err
+	}
+	p.body.EID, p.body.GID = a.Current.EID, a.Generation().GID
+	return nil
 }
 
 // committed returns the version that this push, or an earlier try of the same
@@ -148,11 +193,11 @@ func (r *Ring) mayPush(a *state.Artefact, p Push) error {
 }
 
 // sourcesLive reports whether every version that was borrowed through still is live.
-func (r *Ring) sourcesLive(a *state.Artefact, borrowed []canonical.ID) bool {
-	if r.variant.deadSource {
+func (p *push) sourcesLive(a *state.Artefact) bool {
+	if p.variant.deadSource {
 		return true
 	}
-	return !slices.ContainsFunc(borrowed, func(vid canonical.ID) bool {
+	return !slices.ContainsFunc(p.body.Borrowed, func(vid canonical.ID) bool {
 		v := a.Version(vid)
 		return v == nil || v.State != state.Live
 	})

@@ -232,14 +232,9 @@ func (rot *rotation) propose(ctx context.Context, a *state.Artefact, ep *state.E
 	return rot.complete(ctx, d)
 }
 
-// resume takes up a candidate that stands. The seed of one whose entry went
-// through while its author learned nothing is still in memory.
+// resume takes up a candidate that stands and whose seed is stored. Whoever drew
+// a seed puts it once, right after the candidate; one that was not put is lost.
 func (rot *rotation) resume(ctx context.Context, a *state.Artefact, ep *state.Epoch) error {
-	if key := rot.drawn[ep.EID]; key != nil && key.Recipient() == ep.Candidate.Recipient {
-		if err := rot.putSeed(ctx, a, ep.EID, ep.Candidate.Mode, ep.Candidate.Keys, key); err != nil && !errors.Is(err, errAbandoned) {
-			return err
-		}
-	}
 	s, _, err := rot.getSeed(ctx, ep)
 	if err != nil {
 		return unusable(err)

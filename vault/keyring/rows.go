@@ -26,9 +26,8 @@ func (r *Ring) tableKey(eid, name canonical.ID) string {
 // NewRow stores the row of a version that is being pushed: its identity, sealed
 // to the current generation, in a table of its own, sealed to the current
 // epoch. It takes public recipients alone. The digest is that of the inner row,
-// for the version entry. Called again for a version and epoch, it adopts the
-// row that stands there if this client can see that it holds the same identity,
-// and refuses otherwise.
+// for the version entry. It is called once for a version and epoch; whoever
+// resumes a push uses OpenPending.
 func (r *Ring) NewRow(ctx context.Context, a *state.Artefact, vid canonical.ID, key seal.Key) (canonical.Digest, error) {
 	g := a.Generation()
 	if a.Current == nil || g == nil {
@@ -46,15 +45,7 @@ func (r *Ring) NewRow(ctx context.Context, a *state.Artefact, vid canonical.ID, 
 	if err != nil {
 		return canonical.Digest{}, fmt.Errorf("sealing the row of version %s: %w", vid, err)
 	}
-	err = r.put(ctx, r.rowKey(vid, a.Current.EID), sealed)
-	if !errors.Is(err, errTaken) {
-		return canonical.Sum(inner), err
-	}
-	there, digest, openErr := r.OpenPending(ctx, a, vid)
-	if openErr != nil || there.Recipient() != key.Recipient() {
-		return canonical.Digest{}, errors.Join(err, openErr)
-	}
-	return digest, nil
+	return canonical.Sum(inner), r.put(ctx, r.rowKey(vid, a.Current.EID), sealed)
 }
 
 // OpenPending opens the row of a version that was begun in the current epoch
