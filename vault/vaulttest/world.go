@@ -3,6 +3,8 @@ package vaulttest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +30,7 @@ type Member struct {
 
 // World is a small vault with its members, storage and keepers.
 type World struct {
-	Cipher  seal.Cipher
+	Cipher  seal.Cipher // a *Recorder
 	Members map[string]*Member
 	Mode    string // of custody
 	Store   *mem.Store
@@ -58,7 +60,7 @@ type Config struct {
 // NewWorld makes a vault.
 func NewWorld(t testing.TB, c Config) *World {
 	t.Helper()
-	w := &World{Cipher: c.Cipher, Members: map[string]*Member{}, Mode: c.Mode, Clock: &Clock{time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}}
+	w := &World{Cipher: NewRecorder(c.Cipher, nil), Members: map[string]*Member{}, Mode: c.Mode, Clock: &Clock{time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}}
 	w.reset(max(c.Keepers, 1), c.Delay)
 	cust := state.Custody{Mode: c.Mode}
 	if cust.Mode == "" {
@@ -81,7 +83,8 @@ func NewWorld(t testing.TB, c Config) *World {
 	must(t, err)
 	w.Genesis = genesis.Hash
 	v := w.Open(t, "alice", w.Store)
-	for name, roles := range c.Members {
+	for _, name := range slices.Sorted(maps.Keys(c.Members)) {
+		roles := c.Members[name]
 		m := w.newMember(t, name)
 		recipients := []string{m.Key.Recipient()}
 		for _, p := range v.State().Recipients() {
@@ -110,7 +113,7 @@ func (w *World) reset(keepers int, delay time.Duration) {
 // with the same members, and empty keepers whose destruction takes delay.
 func (w *World) Copy(t testing.TB, delay time.Duration) *World {
 	t.Helper()
-	c := &World{Cipher: w.Cipher, Members: w.Members, Mode: w.Mode, Genesis: w.Genesis, Clock: &Clock{w.Clock.now}}
+	c := &World{Cipher: NewRecorder(w.Cipher.(*Recorder).Cipher, w.Cipher.(*Recorder)), Members: w.Members, Mode: w.Mode, Genesis: w.Genesis, Clock: &Clock{w.Clock.now}}
 	c.reset(len(w.Keepers), delay)
 	for _, key := range w.Store.Keys() {
 		b, err := ledger.ReadObject(t.Context(), w.Store, key, 0)
@@ -126,7 +129,7 @@ func (w *World) newMember(t testing.TB, name string) *Member {
 	id, err := identity.New()
 	must(t, err)
 	m := &Member{Name: name, Identity: id, Key: seal.AsKey(id.Sealing())}
-	if s, ok := w.Cipher.(Symbolic); ok {
+	if s, ok := w.Cipher.(*Recorder).Cipher.(Symbolic); ok {
 		m.Key = s.Member(m.Key.Recipient())
 	}
 	w.Members[name] = m
