@@ -34,9 +34,10 @@ type Check struct {
 	Run func(ctx context.Context, s backends.Store) error
 }
 
-// Checks is the whole table. Checks are independent of each other and may run
-// in parallel on one store. All of them together make some 3,500 requests and
-// need 32 MiB of room.
+// Checks is the whole table. Together the checks make some 3,000 requests, and
+// as many reads as fit beside three puts, and need 32 MiB of room. They may run
+// in any order, and in parallel on one store but for probe-clean, which would
+// take what another probe is writing for what its own left behind.
 func Checks() []Check {
 	table := slices.Concat(putChecks(), getChecks(), listChecks(), eraseChecks(), keyChecks(), cancelChecks(), probeChecks())
 	out := make([]Check, len(table))

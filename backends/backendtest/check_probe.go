@@ -44,7 +44,7 @@ func probeClean(ctx context.Context, b *bench) error {
 	}
 	for ref := range after {
 		if !before[ref] {
-			return fmt.Errorf("probe left %s behind (version %q)", ref.Key, ref.Version)
+			return fmt.Errorf("probe left %s behind (version %q), or another probe is running", ref.Key, ref.Version)
 		}
 	}
 	return nil

@@ -28,13 +28,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// content is the body that workers put under key: any size from 0 to 2 MiB.
+// content is the body that workers put under key: any size from 0 to 512 KiB.
 func content(key string) []byte {
 	seed := 0
 	for _, c := range key {
 		seed = seed*31 + int(c)
 	}
-	return bytes.Repeat([]byte(key+"\n"), seed%(2<<20)/(len(key)+1))
+	return bytes.Repeat([]byte(key+"\n"), seed%(512<<10)/(len(key)+1))
 }
 
 func work(job, path, arg string) error {
@@ -176,7 +176,7 @@ func TestKilledWhilePutting(t *testing.T) {
 	path := t.TempDir()
 	s := open(t, path)
 	acked := make(map[string]bool)
-	for round := range 10 {
+	for round := range 6 {
 		cmd, _, out := worker(t, "put", path, fmt.Sprintf("r%d", round))
 		for range 3 + round*2 {
 			if !out.Scan() {
