@@ -43,8 +43,8 @@ func (a *Artefact) applyExecute(e *entry.Entry) error {
 		if a.wholeHeld() {
 			return refuse(RuleHeld, "the artefact is held")
 		}
-	} else if len(ids) == 0 {
-		return refuse(RuleBody, "it names no version")
+	} else if len(ids) == 0 || len(ids) > MaxNamed {
+		return refuse(RuleBody, "%d versions: 1 to %d", len(ids), MaxNamed)
 	}
 	var vs []*CommittedVersion
 	for _, id := range ids {

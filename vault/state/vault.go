@@ -69,8 +69,9 @@ func (r *Request) Approved() (bool, string) {
 	return false, fmt.Sprintf("%d of %d approvals by custodians other than %s", n, r.needed, r.By)
 }
 
+// vaultKinds are those that may follow a genesis.
 var vaultKinds = map[string]bool{
-	KindGenesis: true, KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
+	KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
 	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true, KindDisposalRequest: true, KindDisposalApprove: true,
 	KindDisposalCancel: true, KindDisposalAccept: true, KindSkip: true, KindFence: true,
@@ -163,8 +164,6 @@ func (v *Vault) clone(kind string) *Vault {
 
 func (v *Vault) apply(e *entry.Entry) error {
 	switch e.Kind {
-	case KindGenesis:
-		return refuse(RuleRegistered, "a vault has one genesis")
 	case KindMemberAdd, KindMemberRemove, KindMemberRekey, KindMemberRotate, KindMemberSuspend, KindMemberResume, KindMemberTaint:
 		return v.applyMember(e)
 	case KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept:

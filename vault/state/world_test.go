@@ -71,9 +71,22 @@ func found(tb testing.TB, roles []string, policy state.Policy) *world {
 	return w
 }
 
-// newWorld makes a vault with the whole cast.
+// newWorld returns a vault with the whole cast. States are immutable, so all
+// tests can go on from the same one.
 func newWorld(tb testing.TB) *world {
-	tb.Helper()
+	common.once.Do(func() { common.world = gather(tb) })
+	w := *common.world
+	w.tb, w.keys = tb, maps.Clone(w.keys)
+	w.entries, w.states = slices.Clip(w.entries), slices.Clip(w.states)
+	return &w
+}
+
+var common struct {
+	once  sync.Once
+	world *world
+}
+
+func gather(tb testing.TB) *world {
 	w := found(tb, cast["admin"], state.Policy{Approvals: 1, AdminQuorum: 1})
 	for _, name := range slices.Sorted(maps.Keys(cast)) {
 		if name != "admin" {

@@ -1,0 +1,213 @@
+package state_test
+
+import (
+	"time"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
+	"github.com/aivault/aivault/vault/state"
+)
+
+func artefactCases() []ruleCase {
+	return []ruleCase{
+		{state.RuleRegistered, "the first entry", false, func(w *world) *state.Void {
+			return w.blank("m", nil).try("dev", state.KindRegister, state.Register{Name: "m"})
+		}},
+		{state.RuleRegistered, "after a void registration", false, func(w *world) *state.Void {
+			a := w.blank("m", nil)
+			a.try("push", state.KindRegister, state.Register{Name: "m"})
+			return a.try("dev", state.KindRegister, state.Register{Name: "m"})
+		}},
+		{state.RuleRegistered, "again", true, func(w *world) *state.Void {
+			return w.register("m", nil).try("dev", state.KindRegister, state.Register{Name: "m"})
+		}},
+		{state.RuleRegistered, "not registered", true, func(w *world) *state.Void {
+			a := w.blank("m", nil)
+			return a.try("dev", state.KindReaders, a.readers(a.world.id()))
+		}},
+		{state.RuleRegistered, "a fence before registration", false, func(w *world) *state.Void {
+			return w.blank("m", nil).try("reader", state.KindFence, state.Fence{})
+		}},
+
+		{state.RuleName, "its own", false, func(w *world) *state.Void {
+			return w.blank("a/b", nil).try("cust", state.KindRegister, state.Register{Name: "a/b"})
+		}},
+		{state.RuleName, "another", true, func(w *world) *state.Void {
+			return w.blank("m", nil).try("dev", state.KindRegister, state.Register{Name: "n"})
+		}},
+		{state.RuleName, "none that a name may be", true, func(w *world) *state.Void {
+			return w.blank("M", nil).try("dev", state.KindRegister, state.Register{Name: "M"})
+		}},
+
+		{state.RuleEnded, "destroyed, purged and verified", false, func(w *world) *state.Void {
+			a, vid, id := w.end()
+			a.must("run", state.KindDestroyed, state.Destroyed{Versions: []canonical.ID{vid}, Keys: a.destroyedKeys(a.state.Epochs[0].EID)})
+			a.must("run", state.KindPurged, state.Purged{Versions: []canonical.ID{vid}})
+			return a.try("run", state.KindVerified, state.Verified{Disposal: id, Result: "verified", Report: a.doc()})
+		}},
+		{state.RuleEnded, "a fence", false, func(w *world) *state.Void {
+			a, _, _ := w.end()
+			return a.try("reader", state.KindFence, state.Fence{})
+		}},
+		{state.RuleEnded, "a version", true, func(w *world) *state.Void { a, _, _ := w.end(); return a.tryPush("push") }},
+		{state.RuleEnded, "an intent", true, func(w *world) *state.Void {
+			a, _, _ := w.end()
+			return a.try("run", state.KindIntent, a.intent(a.world.id()))
+		}},
+		{state.RuleEnded, "an activation of a candidate that stood", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			eid := a.prepare()
+			a.execute()
+			a.must("run", state.KindActivate, state.Activate{None: true, Survivors: a.state.Survivors()})
+			return a.try("run", state.KindActivate, a.activate(eid))
+		}},
+		{state.RuleEnded, "a second end", true, func(w *world) *state.Void {
+			a, _, _ := w.end()
+			return a.try("run", state.KindActivate, state.Activate{None: true, Survivors: a.state.Survivors()})
+		}},
+		{state.RuleEnded, "readers", true, func(w *world) *state.Void {
+			a, _, _ := w.end()
+			return a.try("op", state.KindReaders, a.readers(a.world.id()))
+		}},
+		{state.RuleEnded, "evidence", true, func(w *world) *state.Void {
+			a, vid, _ := w.end()
+			return a.try("op", state.KindAttest, state.Attest{Version: vid, Digest: a.state.Version(vid).Digest, Type: "drill", Result: "pass"})
+		}},
+		{state.RuleEnded, "a cancel", true, func(w *world) *state.Void {
+			a, _, id := w.end()
+			return a.try("cust", state.KindCancel, state.Disposal{Disposal: id})
+		}},
+		{state.RuleRegistered, "after the end", true, func(w *world) *state.Void {
+			a, _, _ := w.end()
+			return a.try("dev", state.KindRegister, state.Register{Name: "m"})
+		}},
+
+		{state.RuleUnused, "readers added to a generation", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("dev", state.KindReaders, a.more(a.state.Generation().GID))
+		}},
+		{state.RuleUnused, "a generation again", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("op", state.KindReaders, a.readers(a.state.Generation().GID))
+		}},
+		{state.RuleUnused, "readers added under another recipient", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			b := a.more(a.state.Generation().GID)
+			b.Recipient += "x"
+			return a.try("dev", state.KindReaders, b)
+		}},
+		{state.RuleUnused, "readers added to a former generation", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			old := a.state.Generation().GID
+			a.must("op", state.KindReaders, a.readers(a.world.id()))
+			return a.try("dev", state.KindReaders, a.more(old))
+		}},
+		{state.RuleTarget, "readers added to no generation", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("dev", state.KindReaders, a.more(a.world.id()))
+		}},
+
+		{state.RuleMoved, "where it was seen", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			v1, v2 := a.push(), a.push()
+			a.must("op", state.KindChannel, state.Channel{Channel: "prod", To: v1})
+			return a.try("op", state.KindChannel, state.Channel{Channel: "prod", From: v1, To: v2})
+		}},
+		{state.RuleMoved, "moved since", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			v1, v2, v3 := a.push(), a.push(), a.push()
+			a.must("op", state.KindChannel, state.Channel{Channel: "prod", To: v1})
+			a.must("op", state.KindChannel, state.Channel{Channel: "prod", From: v1, To: v2})
+			return a.try("op", state.KindChannel, state.Channel{Channel: "prod", From: v1, To: v3})
+		}},
+		{state.RuleMoved, "made since", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			v1 := a.push()
+			a.must("op", state.KindChannel, state.Channel{Channel: "prod", To: v1})
+			return a.try("op", state.KindChannel, state.Channel{Channel: "prod", To: v1})
+		}},
+		{state.RuleQuarantined, "a version out of quarantine", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.quarantine(state.KindQuarantine, vid)
+			a.quarantine(state.KindClear, vid)
+			return a.try("op", state.KindChannel, state.Channel{Channel: "prod", To: vid})
+		}},
+		{state.RuleQuarantined, "a version in quarantine", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.quarantine(state.KindQuarantine, vid)
+			return a.try("op", state.KindChannel, state.Channel{Channel: "prod", To: vid})
+		}},
+		{state.RuleTarget, "a channel to a version that is not there", true, func(w *world) *state.Void {
+			return w.register("m", nil).try("op", state.KindChannel, state.Channel{Channel: "prod", To: canonical.ID{1}})
+		}},
+		{state.RuleTarget, "a channel to a version that is disabled", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.execute(vid)
+			return a.try("op", state.KindChannel, state.Channel{Channel: "prod", To: vid})
+		}},
+		{state.RuleTarget, "a quarantine of what is not there", true, func(w *world) *state.Void {
+			return w.register("m", nil).try("op", state.KindQuarantine, state.Quarantine{Versions: []canonical.ID{{1}}, Reason: "r"})
+		}},
+
+		{state.RuleSecondPerson, "approved by somebody else", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("all", state.KindApprove, state.Approve{Version: a.push()})
+		}},
+		{state.RuleSecondPerson, "approved by who pushed it", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.world.id()
+			a.must("all", state.KindVersion, a.version(vid))
+			return a.try("all", state.KindApprove, state.Approve{Version: vid})
+		}},
+		{state.RuleUnused, "approved again", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.must("op", state.KindApprove, state.Approve{Version: vid})
+			return a.try("op", state.KindApprove, state.Approve{Version: vid})
+		}},
+		{state.RuleTarget, "approved: nothing", true, func(w *world) *state.Void {
+			return w.register("m", nil).try("op", state.KindApprove, state.Approve{Version: canonical.ID{1}})
+		}},
+		{state.RuleTarget, "attested", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			return a.try("dev", state.KindAttest, state.Attest{Version: vid, Digest: a.state.Version(vid).Digest, Type: "evaluation", Result: "pass", Expires: entry.At(w.now.Add(time.Hour))})
+		}},
+		{state.RuleTarget, "attested: another digest", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("dev", state.KindAttest, state.Attest{Version: a.push(), Digest: a.digest(), Type: "evaluation", Result: "pass"})
+		}},
+		{state.RuleTarget, "attested: nothing", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("dev", state.KindAttest, state.Attest{Version: a.world.id(), Digest: a.digest(), Type: "evaluation", Result: "pass"})
+		}},
+		{state.RuleTarget, "verified: no such disposal", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("run", state.KindVerified, state.Verified{Disposal: a.world.id(), Result: "verified", Report: a.doc()})
+		}},
+	}
+}
+
+// end destroys an artefact with one version and its first epoch, as far as "no epoch".
+func (w *world) end() (a *artefact, vid, disposal canonical.ID) {
+	w.tb.Helper()
+	a = w.register("m", nil)
+	vid = a.push()
+	disposal = a.execute()
+	a.must("run", state.KindActivate, state.Activate{None: true, Survivors: a.state.Survivors()})
+	return a, vid, disposal
+}
+
+func (a *artefact) more(gid canonical.ID) state.Readers {
+	b := a.readers(gid)
+	b.Add = true
+	return b
+}
+
+func (a *artefact) quarantine(kind string, vids ...canonical.ID) {
+	a.tb.Helper()
+	a.must("op", kind, state.Quarantine{Versions: vids, Reason: "poisoned"})
+}
