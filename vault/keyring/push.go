@@ -47,6 +47,9 @@ type Attempt struct {
 	// stored, or borrowed through others. What it returned then is in Before.
 	Again  bool
 	Before state.Version
+	// Begin stores the version's row, unless it stands. Upload calls it before it
+	// stores anything, so that a push that finds nothing to store stores nothing.
+	Begin func(context.Context) error
 }
 
 // Push commits a version (vault/FORMAT.md §6.3). It checks every right before
@@ -105,8 +108,14 @@ func (p *push) step(ctx context.Context, a *state.Artefact) (committed bool, err
 			return false, err
 		}
 	}
-	if p.body.EID != a.Current.EID && !(p.variant.stalePush && p.uploaded) {
-		if err := p.putRow(ctx, a); err != nil {
+	begin := func(ctx context.Context) error {
+		if p.body.EID == a.Current.EID || p.variant.stalePush && p.uploaded {
+			return nil
+		}
+		return p.putRow(ctx, a)
+	}
+	if p.uploaded || p.Resume != nil {
+		if err := begin(ctx); err != nil {
 			return false, err
 		}
 	}
@@ -118,8 +127,11 @@ func (p *push) step(ctx context.Context, a *state.Artefact) (committed bool, err
 		}
 		return true, nil
 	}
-	p.at.Artefact, p.at.Again, p.at.Before = a, p.uploaded, p.body
+	p.at.Artefact, p.at.Again, p.at.Before, p.at.Begin = a, p.uploaded, p.body, begin
 	body, err := p.Upload(ctx, p.at)
+	if err == nil {
+		err = begin(ctx)
+	}
 	if err != nil {
 		return false, err
 	}
