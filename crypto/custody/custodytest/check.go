@@ -1,8 +1,8 @@
 // Package custodytest holds a keeper to its contract: an importable table of
 // named rules, which run in a test, through the plugin wire, and from a command
 // on anybody's keeper. It also has the doubles that tests of a keeper's users
-// need: [Mem], a keeper in memory that shows its state, and [Faulty], one that
-// fails as told.
+// need: [Mem], a keeper in memory that shows its state, [Faulty], one that fails
+// as told, and [Alternating], several openings of one keeper.
 package custodytest
 
 import (

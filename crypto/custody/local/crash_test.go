@@ -36,6 +36,15 @@ func (x *experiment) keeper(pause func() fault) (*Keeper, error) {
 	})
 }
 
+// calm opens the directory as a process without faults.
+func (x *experiment) calm() *Keeper {
+	k, err := x.keeper(func() fault { return noFault })
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return k
+}
+
 func (x *experiment) failf(format string, args ...any) {
 	var names string
 	for name, f := range x.world.now {
@@ -62,21 +71,15 @@ func TestCrashes(t *testing.T) {
 	for i := range 6 {
 		t.Run(fmt.Sprint(i), rapid.MakeCheck(func(t *rapid.T) {
 			x := newExperiment(t)
-			k, err := x.keeper(func() fault { return noFault })
-			if err != nil {
-				t.Fatal(err)
-			}
 			if rapid.Bool().Draw(t, "created") {
+				k := x.calm()
 				x.Do(k, "create", new(bool))
 				x.Do(k, "use", new(bool))
 			}
 			for range rapid.IntRange(1, 2).Draw(t, "rounds") {
 				x.round()
 			}
-			if k, err = x.keeper(func() fault { return noFault }); err != nil {
-				t.Fatal(err)
-			}
-			x.Recover(k)
+			x.Recover(x.calm())
 		}))
 	}
 }

@@ -83,14 +83,18 @@ func create(k *Keeper) (*Keeper, error) {
 	fail := func(err error) (*Keeper, error) {
 		return nil, fmt.Errorf("make keeper in %s: %w", k.dir, ioError(err))
 	}
+	keys := false // asked first: a keeper is named before it has keys
+	for name, err := range d.names() {
+		if err != nil {
+			return fail(err)
+		}
+		if _, keys = labelOf(name); keys {
+			break
+		}
+	}
 	if _, _, err := d.read(instanceFile); errors.Is(err, fs.ErrNotExist) {
-		for name, err := range d.names() {
-			if err != nil {
-				return fail(err)
-			}
-			if _, ok := labelOf(name); ok {
-				return nil, fmt.Errorf("make keeper in %s: it holds keys, but the file %s is lost: %w", k.dir, instanceFile, custody.ErrCorrupt)
-			}
+		if keys {
+			return nil, fmt.Errorf("make keeper in %s: it holds keys, but the file %s is lost: %w", k.dir, instanceFile, custody.ErrCorrupt)
 		}
 		temporary := instanceFile + "." + keyfile.RandomHex()
 		if err := d.write(temporary, keyfile.EncodeInstance(keyfile.NewInstance(kind))); err != nil {

@@ -18,6 +18,7 @@ const (
 	pointerTitle         = "aivault keeper pointer 1\n"
 	tombstoneTitle       = "aivault keeper tombstone 1\n"
 	acknowledgementTitle = "aivault keeper acknowledgement 1\n"
+	pendingTitle         = "aivault keeper destruction pending 1\n"
 )
 
 // NewInstance draws the id of a keeper of a kind, such as "local".
@@ -95,9 +96,15 @@ type Acknowledgement struct {
 
 // Encode returns the record. Notes are cut to what MaxFile leaves and their
 // control characters replaced.
-func (a Acknowledgement) Encode() []byte {
+func (a Acknowledgement) Encode() []byte { return a.encode(acknowledgementTitle) }
+
+// EncodePending returns a text of the same form that says the contrary:
+// something is left, and Notes say what. It is evidence, and stored nowhere.
+func (a Acknowledgement) EncodePending() []byte { return a.encode(pendingTitle) }
+
+func (a Acknowledgement) encode(title string) []byte {
 	var b strings.Builder
-	b.WriteString(acknowledgementTitle + "instance: " + a.Instance + "\nref: " + string(a.Ref) + "\n")
+	b.WriteString(title + "instance: " + a.Instance + "\nref: " + string(a.Ref) + "\n")
 	if !a.At.IsZero() {
 		b.WriteString("at: " + a.At.UTC().Format(time.RFC3339) + "\n")
 	}
