@@ -3,10 +3,10 @@ package vault
 import (
 	"errors"
 
-	"github.com/aivault/aivault/vault/chunk"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/state"
+	"github.com/aivault/aivault/vault/transfer"
 )
 
 // Kinds of failure, for callers to test with errors.Is. Errors of the store and
@@ -24,9 +24,15 @@ var (
 
 // Those below come from deeper down and mean the same here.
 var (
-	ErrNotPermitted = state.ErrNotPermitted // the role table does not allow it
-	ErrNoAccess     = ledger.ErrNoAccess    // not a member, or not any more
-	ErrJunk         = journal.ErrJunk       // an unverifiable object blocks a journal until a skip entry passes over it
-	ErrRolledBack   = journal.ErrRolledBack // the store shows less, or other, than this client knows
-	ErrIntegrity    = chunk.ErrIntegrity    // bytes do not verify
+	ErrNotPermitted = state.ErrNotPermitted      // the role table does not allow it
+	ErrNoAccess     = ledger.ErrNoAccess         // not a member, or not any more
+	ErrJunk         = journal.ErrJunk            // an unverifiable object blocks a journal until a skip entry passes over it
+	ErrRolledBack   = journal.ErrRolledBack      // the store shows less, or other, than this client knows
+	ErrIntegrity    = transfer.ErrIntegrity      // bytes do not verify
+	ErrChanged      = transfer.ErrChanged        // a source file changed while it was read
+	ErrSource       = transfer.ErrSource         // a source file that cannot be stored
+	ErrOverwrite    = transfer.ErrWouldOverwrite // a pull would replace what is there
 )
+
+// errLost says that another writer was faster: fold and decide again.
+var errLost = journal.ErrLost

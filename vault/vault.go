@@ -25,6 +25,7 @@ import (
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/state"
+	"github.com/aivault/aivault/vault/transfer"
 )
 
 // Config is what a client brings to a vault.
@@ -41,6 +42,7 @@ type Config struct {
 	Now       func() time.Time
 	Stall     time.Duration // give up after so long without progress; 0: never
 	Jobs      int           // concurrent transfers; 0: a default
+	Progress  func(transfer.Progress)
 }
 
 // Vault is an open vault.

@@ -1,0 +1,96 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aivault/aivault/backends"
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/crypto/custody"
+	"github.com/aivault/aivault/vault/keyring"
+	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
+	"github.com/aivault/aivault/vault/transfer"
+)
+
+// PullOptions narrows a pull.
+type PullOptions struct {
+	Include []string // globs: only what they select
+	Exclude []string // globs: not what they select
+	Force   bool     // replace files that differ
+}
+
+// PullResult is what a pull brought.
+type PullResult struct {
+	Artefact  string
+	Version   int
+	Digest    canonical.Digest
+	Files     int64
+	Bytes     int64 // of those files
+	Kept      int64 // of those, bytes that stood there already
+	Changed   bool
+	Head      ledger.Pin
+	Freshness string
+}
+
+// Pull copies a version into the directory dest. Files get their names only once
+// they verified.
+//
+// Errors: ErrNotFound, ErrEmptyMain; ErrDestroyed, ErrRefused; ErrIntegrity,
+// which names object and file; ErrOverwrite; ErrNotPermitted for a member that
+// is no reader; those of storage and keeper.
+func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (*PullResult, error) {
+	l, a, cv, err := v.resolve(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkUsable(a.Name, cv); err != nil {
+		return nil, err
+	}
+	version, err := v.openVersion(ctx, l, a, cv, v.session.Store)
+	if err != nil {
+		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
+	}
+	done, err := version.Pull(ctx, dest, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Progress: v.config.Progress})
+	if err != nil {
+		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
+	}
+	v.keep()
+	return &PullResult{Artefact: a.Name, Version: cv.Number, Digest: cv.Digest, Files: done.Files, Bytes: done.Bytes, Kept: done.KeptBytes,
+		Changed: done.KeptFiles < done.Files, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
+}
+
+// openVersion opens the manifest of a version: by way of the keeper, the epoch,
+// the row and the readers' generation.
+func (v *Vault) openVersion(ctx context.Context, l *ledger.Artefact, a *state.Artefact, cv *state.CommittedVersion, store backends.Store) (*transfer.Version, error) {
+	keepers, err := v.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := v.ring(l, store, keepers).OpenVersion(ctx, a, cv)
+	if err != nil {
+		return nil, keyError(a, cv, err)
+	}
+	source, err := v.source(a, cv, key, store)
+	if err != nil {
+		return nil, err
+	}
+	return transfer.Open(ctx, source)
+}
+
+// keyError gives the errors of the key layer their names here.
+func keyError(a *state.Artefact, cv *state.CommittedVersion, err error) error {
+	switch {
+	case errors.Is(err, custody.ErrDestroyed):
+		if use := checkUsable(a.Name, cv); use != nil {
+			return errors.Join(use, err)
+		}
+		return fmt.Errorf("the keeper has destroyed the key of the current epoch, and no disposal says so: %w: %w", ErrIntegrity, err)
+	case errors.Is(err, keyring.ErrNoReader):
+		return fmt.Errorf("%w: %w", ErrNotPermitted, err)
+	case errors.Is(err, keyring.ErrIntegrity):
+		return fmt.Errorf("%w: %w", ErrIntegrity, err)
+	}
+	return err
+}

@@ -1,0 +1,310 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/aivault/aivault/backends"
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/crypto/seal"
+	"github.com/aivault/aivault/vault/chunk"
+	"github.com/aivault/aivault/vault/manifest"
+	"github.com/aivault/aivault/vault/state"
+)
+
+// Push stores the data of one version: chunks, manifest and references. Fill in
+// the fields, then [Push.Run]. Not safe for concurrent use.
+type Push struct {
+	Store     backends.Store
+	Artefact  canonical.Digest
+	Version   canonical.ID
+	Recipient *seal.Recipient // of the version
+	Metadata  *seal.Recipient // the references are sealed to it
+	Secret    manifest.Secret // the push secret, stored before (see [SealSecret])
+	Padded    bool            // hide sizes: see manifest.PaddedSize
+	Jobs      int             // objects under way at once; 0: DefaultJobs, at most MaxJobs
+	Stall     time.Duration   // give up on an object after so long without success; 0: never
+	Progress  func(Progress)  // called often, one call at a time; may be nil
+
+	salt, cut manifest.Secret
+	own       map[manifest.Digest]manifest.Chunk // put under Version, by this Push
+}
+
+// Pushed is what a push stored, in the words of a version entry.
+type Pushed struct {
+	// Unchanged: every file is as in the base, and no manifest was stored. Only
+	// Digest, Files, Directories and Bytes are set.
+	Unchanged   bool
+	Manifest    state.Object
+	References  state.Object
+	Digest      canonical.Digest // the version digest
+	Files       int64
+	Directories int64 // empty ones
+	Bytes       int64 // of all files
+	Stored      int64 // bytes of all objects: chunks, parts, root and references, borrowed ones included
+	Uploaded    int64 // of those, bytes under this version's own prefix
+	Reused      int64 // bytes of files that were not sent: borrowed, repeated, or sent by a run before
+	Borrowed    bool  // some object is the base's
+}
+
+// Run reads the tree and stores it. With a base, chunks that the base holds are
+// borrowed, and a tree that is the base's, file by file, stores nothing. Run may
+// be called again, with another base or none, say because the base died
+// meanwhile; what was put under this version before is not sent again.
+//
+// After an error there is no manifest, and what was sent stays under the
+// version's prefix. ErrChanged: a file was changed. Others are of the store and
+// of the file system.
+func (p *Push) Run(ctx context.Context, tree *Tree, base *Base) (*Pushed, error) {
+	p.prepare(base)
+	r := &run{
+		Push: p, tree: tree, base: base,
+		files:  make([]filed, len(tree.sources)),
+		table:  make(map[manifest.Digest]*manifest.Chunk),
+		plain:  newPool(plainBuffers(), plainSize),
+		sealed: newPool(jobs(p.Jobs), sealedSize),
+		sealer: chunk.Sealer{Version: p.Version, Secret: p.Secret, Padded: p.Padded},
+		meter:  meter{report: p.Progress},
+	}
+	if err := r.data(ctx); err != nil {
+		return nil, err
+	}
+	if base != nil && r.digest(base.salt) == base.digest {
+		return &Pushed{Unchanged: true, Digest: base.digest, Files: tree.Files, Directories: tree.Directories, Bytes: tree.Bytes}, nil
+	}
+	root, err := r.manifest(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("storing the manifest: %w", err)
+	}
+	return r.finish(ctx, root)
+}
+
+func (p *Push) prepare(base *Base) {
+	if p.own == nil {
+		p.own = make(map[manifest.Digest]manifest.Chunk)
+		p.salt, p.cut = manifest.NewSecret(), manifest.NewSecret()
+	}
+	if base != nil {
+		p.cut = base.cut
+	}
+}
+
+// run is one run of a push.
+type run struct {
+	*Push
+	tree          *Tree
+	base          *Base
+	files         []filed // by index of the tree's sources
+	plain, sealed *pool
+	sealer        chunk.Sealer
+	meter         meter
+
+	mu    sync.Mutex
+	table map[manifest.Digest]*manifest.Chunk // every chunk of the version; what it points to is set once the run's goroutines are done
+}
+
+// filed is what reading a file tells.
+type filed struct {
+	sum    canonical.Digest
+	pieces []manifest.Piece
+}
+
+// store makes sure that a chunk with this plaintext is stored, and returns where,
+// to be looked at once the run's goroutines are done, and whether nothing had to
+// be sent. It calls release as soon as it does not need plain any more.
+func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manifest.Chunk, had bool, err error) {
+	digest := manifest.Sum(plain)
+	if c, had = r.lookup(digest); had {
+		release()
+		return c, true, nil
+	}
+	buf, err := r.sealed.get(ctx)
+	if err != nil {
+		release()
+		return nil, false, err
+	}
+	defer func() { r.sealed.put(buf) }()
+	sealed, sealedChunk, err := r.sealer.Seal(buf, plain, digest, sealWorkers())
+	release()
+	if err != nil {
+		return nil, false, err
+	}
+	buf = sealed
+	if err := chunk.Put(ctx, r.Store, sealedChunk.Key(r.Artefact), sealed, r.Stall); err != nil {
+		return nil, false, err
+	}
+	*c = sealedChunk
+	r.mu.Lock()
+	r.own[digest] = sealedChunk
+	r.mu.Unlock()
+	r.meter.add(Progress{Transferred: int64(len(sealed))})
+	return c, false, nil
+}
+
+// storeData is store for the bytes of files.
+func (r *run) storeData(ctx context.Context, plain []byte, release func()) (*manifest.Chunk, error) {
+	n := int64(len(plain))
+	c, had, err := r.store(ctx, plain, release)
+	if had {
+		r.meter.add(Progress{Reused: n})
+	}
+	return c, err
+}
+
+// lookup returns the place of a chunk in the table, and whether it needs no
+// storing: it is repeated in this run, the base has it, or a run before sent it.
+func (r *run) lookup(d manifest.Digest) (*manifest.Chunk, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := r.table[d]; ok {
+		return c, true
+	}
+	c := new(manifest.Chunk)
+	r.table[d] = c
+	if own, ok := r.own[d]; ok {
+		*c = own
+		return c, true
+	}
+	if r.base != nil {
+		if theirs, ok := r.base.chunks[d]; ok {
+			*c = theirs
+			return c, true
+		}
+	}
+	return c, false
+}
+
+// list yields the tree's files as the manifest lists them.
+func (r *run) list(yield func(manifest.File) bool) {
+	for i, src := range r.tree.sources {
+		f := r.files[i]
+		if !yield(manifest.File{Path: src.path, Mode: src.mode, Size: src.stamp.size, SHA256: f.sum, Pieces: f.pieces}) {
+			return
+		}
+	}
+}
+
+// digest returns the version digest of the tree under a salt.
+func (r *run) digest(salt manifest.Secret) canonical.Digest {
+	h := manifest.NewVersionHash(salt)
+	for f := range r.list {
+		h.Add(f.Path, f.Mode, f.Size, f.SHA256)
+	}
+	return h.Sum()
+}
+
+// manifest stores parts, and nodes if there are many, and returns the root.
+func (r *run) manifest(ctx context.Context) (*manifest.Root, error) {
+	root := &manifest.Root{
+		Artefact: r.Artefact, Version: r.Version, Salt: r.salt, Cut: r.cut,
+		Files: r.tree.Files, Directories: r.tree.Directories, Bytes: r.tree.Bytes, Depth: 1,
+	}
+	var err error
+	if root.Parts, err = r.storeAll(ctx, manifest.Parts(r.cut, r.list)); err != nil {
+		return nil, err
+	}
+	if _, err = root.Encode(); !errors.Is(err, manifest.ErrTooLarge) {
+		return root, err
+	}
+	root.Depth = 2
+	root.Parts, err = r.storeAll(ctx, manifest.Nodes(r.cut, root.Parts))
+	return root, err
+}
+
+// storeAll stores parts or nodes and returns references to them.
+func (r *run) storeAll(ctx context.Context, parts func(func(manifest.Encoded, error) bool)) ([]manifest.Ref, error) {
+	type stored struct {
+		first string
+		chunk *manifest.Chunk
+	}
+	var list []*stored
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs(r.Jobs))
+	var failed error
+	for part, err := range parts {
+		if failed = err; err != nil || gctx.Err() != nil {
+			break
+		}
+		s := &stored{first: part.First}
+		list = append(list, s)
+		g.Go(func() (err error) {
+			s.chunk, _, err = r.store(gctx, part.Plain, func() {})
+			return err
+		})
+	}
+	if err := errors.Join(g.Wait(), failed); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	refs := make([]manifest.Ref, len(list))
+	for i, s := range list {
+		refs[i] = manifest.Ref{First: s.first, Chunk: *s.chunk}
+	}
+	return refs, nil
+}
+
+// finish stores root and references.
+func (r *run) finish(ctx context.Context, root *manifest.Root) (*Pushed, error) {
+	p := &Pushed{
+		Digest: r.digest(r.salt), Files: r.tree.Files, Directories: r.tree.Directories, Bytes: r.tree.Bytes,
+		Reused: r.meter.sum.Reused,
+	}
+	rootPlain, err := root.Encode()
+	if err != nil {
+		return nil, err
+	}
+	name := "m-" + canonical.NewID().String()
+	rootSealed, err := r.seal(rootPlain, r.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	refs := manifest.References{Artefact: r.Artefact, Version: r.Version, Root: name, RootSize: int64(len(rootSealed))}
+	for c := range maps.Values(r.table) {
+		refs.Objects = append(refs.Objects, manifest.Reference{Creator: c.Creator, Name: c.Name, Size: c.SealedSize})
+	}
+	refsPlain, err := refs.Encode()
+	if err != nil {
+		return nil, err
+	}
+	refsSealed, err := r.seal(refsPlain, r.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	prefix := manifest.VersionPrefix(r.Artefact, r.Version)
+	p.Manifest = state.Object{Key: prefix + name, SHA256: canonical.Sum(rootSealed)}
+	p.References = state.Object{Key: prefix + "r-" + canonical.NewID().String(), SHA256: canonical.Sum(refsSealed)}
+	p.Uploaded = int64(len(rootSealed) + len(refsSealed))
+	p.Stored = p.Uploaded
+	for _, o := range refs.Objects {
+		p.Stored += o.Size
+		if o.Creator == r.Version {
+			p.Uploaded += o.Size
+		} else {
+			p.Borrowed = true
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return chunk.Put(ctx, r.Store, p.Manifest.Key, rootSealed, r.Stall) })
+	g.Go(func() error { return chunk.Put(ctx, r.Store, p.References.Key, refsSealed, r.Stall) })
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("storing manifest and references: %w", err)
+	}
+	r.meter.add(Progress{Transferred: int64(len(rootSealed) + len(refsSealed))})
+	return p, nil
+}
+
+// seal seals a document that may have to hide its size.
+func (r *run) seal(plain []byte, to *seal.Recipient) ([]byte, error) {
+	if r.Padded {
+		plain = manifest.Pad(plain)
+	}
+	return seal.Seal(plain, to)
+}

@@ -1,0 +1,65 @@
+// Package transfer moves the data of versions: a push reads files, cuts them
+// into chunks and stores those with a manifest; a pull is the reverse, into a
+// directory; a check proves what is stored (vault/FORMAT.md §7). It knows
+// nothing of journals: who may do what, and which version an entry names, is
+// decided above it.
+//
+// Every byte is read once, in buffers of a fixed number: a transfer takes at
+// most (8 + Jobs) × 16 MiB, on few cores (4 + Jobs) × 16 MiB, and some 300 bytes
+// for each file and 150 for each chunk. Nothing outlives a call: no goroutine,
+// no file in the destination that was not verified.
+package transfer
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/aivault/aivault/vault/chunk"
+	"github.com/aivault/aivault/vault/manifest"
+)
+
+const (
+	// DefaultJobs is how many objects are under way to or from a store at once
+	// if Jobs is 0.
+	DefaultJobs = 4
+	// MaxJobs bounds Jobs, and so memory.
+	MaxJobs = 20
+)
+
+var (
+	// ErrSource marks a file that cannot be stored: a link, a device, a path that
+	// is too long.
+	ErrSource = errors.New("cannot be stored")
+	// ErrChanged means that a file changed while it was read.
+	ErrChanged = errors.New("changed while it was read")
+	// ErrWouldOverwrite means that a pull would replace what stands in its destination.
+	ErrWouldOverwrite = errors.New("would overwrite what is there")
+	// ErrIntegrity is chunk.ErrIntegrity.
+	ErrIntegrity = chunk.ErrIntegrity
+)
+
+// Progress is how far a transfer has come.
+type Progress struct {
+	Files       int64 // finished
+	Bytes       int64 // of files, read or written
+	Reused      int64 // of those, not sent or fetched: the other side had them
+	Transferred int64 // sealed bytes sent or fetched
+}
+
+func jobs(n int) int {
+	if n <= 0 {
+		return DefaultJobs
+	}
+	return min(n, MaxJobs)
+}
+
+// plainBuffers is how many chunks are read, hashed, sealed or opened at once.
+func plainBuffers() int { return min(max(4, runtime.GOMAXPROCS(0)), 8) }
+
+// sealWorkers is how many goroutines work on one of them.
+func sealWorkers() int { return max(1, runtime.GOMAXPROCS(0)/plainBuffers()) }
+
+const (
+	plainSize  = manifest.MaxChunk
+	sealedSize = chunk.MaxSealed
+)
