@@ -125,7 +125,7 @@ func TestS3ReadFaults(t *testing.T) {
 		for name, fault := range map[string]servers.Fault{
 			"request lost": {DropRequest: true},
 			"answer lost":  {DropResponse: true},
-			"slow down":    {Status: 503, Code: "SlowDown"},
+			"bad gateway":  {Status: 502},
 			"error":        {Status: 500, Code: "InternalError"},
 			"slow":         {Pause: 20 * time.Millisecond},
 		} {
