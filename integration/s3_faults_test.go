@@ -87,6 +87,7 @@ func TestS3PutFaults(t *testing.T) {
 			stored bool
 		}{
 			{"answer-lost", servers.Fault{DropResponse: true}, backends.Indeterminate, true},
+			{"empty", servers.Fault{DropResponse: true}, backends.Indeterminate, true},
 			{"request-lost", servers.Fault{DropRequest: true}, backends.Indeterminate, false},
 			{"internal-error", servers.Fault{Status: 500, Code: "InternalError"}, backends.Indeterminate, false},
 			{"bad-gateway", servers.Fault{Status: 502}, backends.Indeterminate, false},
@@ -95,6 +96,9 @@ func TestS3PutFaults(t *testing.T) {
 			{"expired", servers.Fault{Status: 400, Code: "ExpiredToken"}, backends.Denied, false},
 		} {
 			body := bytes.Repeat([]byte(test.key), 10_000)
+			if test.key == "empty" {
+				body = nil // whether a byte left is then a matter of the headers
+			}
 			l.once(http.MethodPut, test.fault)
 			_, err := l.faulty.Put(t.Context(), test.key, body)
 			var e *backends.Error

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -134,4 +135,32 @@ func TestEraseBelievesNoSilence(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A version that the store could not delete just now is tried again, and no other.
+func TestEraseRepeatsWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{page: 10, objects: []fakeObject{{key: "p/a", version: "null"}, {key: "p/b", version: "null"}}}
+		var asked []string
+		s := open(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodPost {
+				return f.RoundTrip(r)
+			}
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			if asked = append(asked, string(body)); len(asked) < 3 {
+				return answerWith(200, nil, "<DeleteResult><Deleted><Key>p/a</Key><VersionId>null</VersionId></Deleted>"+
+					"<Error><Key>p/b</Key><VersionId>null</VersionId><Code>InternalError</Code></Error></DeleteResult>"), nil
+			}
+			return answerWith(200, nil, "<DeleteResult><Deleted><Key>p/b</Key><VersionId>null</VersionId></Deleted></DeleteResult>"), nil
+		}))
+		if kept, err := s.Erase(t.Context(), "a", "b"); err != nil || len(kept) > 0 {
+			t.Errorf("erase: %v, %v", kept, err)
+		}
+		if len(asked) != 3 || !strings.Contains(asked[0], "p/a") || strings.Contains(asked[1], "p/a") {
+			t.Errorf("asked %q", asked)
+		}
+	})
 }

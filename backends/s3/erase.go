@@ -65,7 +65,7 @@ func (s *Store) versions(ctx context.Context, keys []string) ([]backends.Info, e
 	var out []backends.Info
 	c := cursor{prefix: s.prefix + commonPrefix(keys[0], keys[len(keys)-1]), versions: true, max: pageKeys}
 	for len(keys) > 0 && !c.done {
-		if from := before(s.prefix + keys[0]); len(keys) > 1 && from > max(c.key, c.last.Key) && strings.HasPrefix(from, c.prefix) {
+		if from := before(s.prefix + keys[0]); from > max(c.key, c.last.Key) && strings.HasPrefix(from, c.prefix) {
 			c.seek(from)
 		}
 		page, err := s.page(ctx, &c)

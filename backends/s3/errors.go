@@ -188,6 +188,8 @@ func (f *failure) kind(d direction) backends.Kind {
 		return backends.Unavailable
 	case "SlowDownWrite": // MinIO's word for a missed write quorum: some drives may have it
 		return open
+	case "InternalError", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict":
+		return open // also within an answer of status 200, of one object among many
 	case "RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch":
 		return backends.Unavailable // arrived damaged, hence refused
 	case "InvalidObjectState":

@@ -255,9 +255,33 @@ func TestSlowIsNotStalled(t *testing.T) {
 		}
 		defer r.Close()
 		time.Sleep(time.Hour) // the caller may take its time
+		if _, err := r.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
 		got, err := io.ReadAll(r)
-		if len(got) != 10 || !errors.Is(err, ErrStalled) || backends.KindOf(err) != backends.Unavailable {
+		if len(got) != 9 || !errors.Is(err, ErrStalled) || backends.KindOf(err) != backends.Unavailable {
 			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	})
+}
+
+func TestSlowUploadIsNotStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+			for {
+				if _, err := r.Body.Read(make([]byte, 1)); err != nil {
+					return answerWith(200, nil, ""), r.Context().Err()
+				}
+				select {
+				case <-time.After(9 * time.Second):
+				case <-r.Context().Done():
+					return nil, r.Context().Err()
+				}
+			}
+		}), func(c *Config) { c.Stall = 10 * time.Second })
+		if _, err := s.Put(t.Context(), "k", []byte("0123456789")); err != nil {
+			t.Error(err)
 		}
 	})
 }

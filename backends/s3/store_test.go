@@ -2,6 +2,7 @@ package s3
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -87,13 +88,13 @@ func TestEraseRequests(t *testing.T) {
 		every int // erase each so many-th key
 		most  int
 	}{
-		{"all", 1, 2000/1000 + 2 + 1},
-		{"few", 500, 4 + 1},
+		{"all", 1, 10_000 / 1000 * 3},
+		{"few", 2500, 4 + 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &fake{page: 1000, versioned: true}
 			var keys []string
-			for i := range 2000 {
+			for i := range 10_000 {
 				key := fmt.Sprintf("a/%04d", i)
 				f.objects = append(f.objects, fakeObject{key: "p/" + key, version: "v1", at: time.Unix(1e9, 0)})
 				if i%test.every == 0 {
@@ -104,8 +105,60 @@ func TestEraseRequests(t *testing.T) {
 			if _, err := s.Erase(t.Context(), keys...); err != nil {
 				t.Fatal(err)
 			}
-			if len(f.objects) != 2000-len(keys) || len(f.requests) > test.most {
+			if len(f.objects) != 10_000-len(keys) || len(f.requests) > test.most {
 				t.Errorf("%d objects left, %d requests, want at most %d", len(f.objects), len(f.requests), test.most)
+			}
+		})
+	}
+}
+
+// A store that knows no versions, says so or ignores the question.
+func TestNoVersions(t *testing.T) {
+	for name, status := range map[string]int{"not implemented": 501, "not allowed": 405, "ignored": 0} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{page: 3}
+			var want, erased, left []string
+			for i := range 20 {
+				key := fmt.Sprintf("k%02d", i)
+				f.objects = append(f.objects, fakeObject{key: "p/" + key, at: time.Unix(1e9, 0)})
+				if want = append(want, key); i%3 == 0 {
+					left = append(left, "p/"+key)
+				} else {
+					erased = append(erased, key)
+				}
+			}
+			s := open(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+				q := r.URL.Query()
+				if !q.Has("versions") {
+					return f.RoundTrip(r)
+				}
+				if status != 0 {
+					return answerWith(status, nil, "<Error/>"), nil
+				}
+				q.Del("versions")
+				q.Set("list-type", "2")
+				r.URL.RawQuery = q.Encode()
+				return f.RoundTrip(r)
+			}))
+			var got []string
+			for in, err := range s.List(t.Context(), "", backends.ListOptions{Versions: true}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, in.Key)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("listed %q", got)
+			}
+			if kept, err := s.Erase(t.Context(), erased...); err != nil || len(kept) > 0 {
+				t.Fatalf("erase: %v, %v", kept, err)
+			}
+			got = nil
+			for _, o := range f.objects {
+				got = append(got, o.key)
+			}
+			if !slices.Equal(got, left) {
+				t.Errorf("left %q, want %q", got, left)
 			}
 		})
 	}
