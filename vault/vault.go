@@ -97,6 +97,9 @@ func open(ctx context.Context, c Config) (*Vault, error) {
 	if errors.Is(err, journal.ErrEmpty) && !errors.Is(err, ErrRolledBack) {
 		return nil, fmt.Errorf("%w: %w", ErrNoVault, err)
 	}
+	if errors.Is(err, ErrNoAccess) && v.memory != nil && v.memory.knows(entry.VaultJournal) {
+		err = fmt.Errorf("%w: this client has read the vault before, and now: %v", journal.ErrUnverifiable, err)
+	}
 	if l == nil {
 		return nil, err
 	}
@@ -218,6 +221,11 @@ func (m *recallingMemory) Head(id string) (entry.Position, bool) {
 		m.knew[id] = ok
 	}
 	return p, ok
+}
+
+func (m *recallingMemory) knows(id string) bool {
+	_, ok := m.Head(id)
+	return ok
 }
 
 func (m *recallingMemory) did(id string) bool {

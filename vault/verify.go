@@ -71,7 +71,7 @@ func Verify(ctx context.Context, c Config, o VerifyOptions) (*VerifyReport, erro
 	v, err := open(ctx, uncached(c))
 	if v == nil {
 		if broken(err) {
-			r.problem(Problem{Object: "log/", Why: err.Error()})
+			r.problem(Problem{Object: blocked(err), Why: err.Error()})
 			return r.finish(), nil
 		}
 		return nil, err
@@ -81,7 +81,7 @@ func Verify(ctx context.Context, c Config, o VerifyOptions) (*VerifyReport, erro
 	}
 	r.vault = v
 	if err != nil {
-		r.problem(Problem{Object: "log/", Why: err.Error()})
+		r.problem(Problem{Object: blocked(err), Why: err.Error()})
 	}
 	r.Freshness = v.freshness(entry.VaultJournal)
 	if o.Ref != nil {
@@ -111,6 +111,14 @@ func (r *verification) finish() *VerifyReport {
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return strings.Compare(a.Object, b.Object) })
 	r.OK = len(r.Problems) == 0
 	return &r.VerifyReport
+}
+
+// blocked says where an error that keeps the vault's journal from being read lies.
+func blocked(err error) string {
+	if errors.Is(err, ErrNoAccess) || errors.Is(err, ledger.ErrMetadata) {
+		return ledger.MetadataPrefix
+	}
+	return "log/"
 }
 
 // broken reports whether an error says that stored bytes do not verify.

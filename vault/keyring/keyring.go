@@ -164,6 +164,9 @@ func (r *Ring) put(ctx context.Context, key string, body []byte) error {
 // getBound reads an object and compares it with the digest that binds it.
 func (r *Ring) getBound(ctx context.Context, key string, want canonical.Digest, limit int64) ([]byte, error) {
 	b, err := ledger.ReadObject(ctx, r.Store, key, limit)
+	if errors.Is(err, backends.NotExist) {
+		return nil, fmt.Errorf("%w: %s is missing: %w", ErrIntegrity, key, err)
+	}
 	if err != nil {
 		return nil, err
 	}

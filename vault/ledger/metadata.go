@@ -14,6 +14,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/redact"
 	"github.com/aivault/aivault/crypto/seal"
+	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/state"
 )
 
@@ -191,17 +192,22 @@ func (m *metadata) load(ctx context.Context) (found bool, err error) {
 		return false, nil
 	}
 	if len(infos) == 0 {
-		return false, fmt.Errorf("%w: nothing stands under %s", ErrNoAccess, MetadataPrefix)
+		return false, fmt.Errorf("%w: %w: nothing stands under %s", journal.ErrUnverifiable, ErrMetadata, MetadataPrefix)
+	}
+	if !errors.Is(last, seal.ErrNoMatch) {
+		return false, fmt.Errorf("%w: %w: %w", journal.ErrUnverifiable, ErrMetadata, last)
 	}
 	return false, fmt.Errorf("%w: %w", ErrNoAccess, last)
 }
 
 // isContent reports whether an error is about the bytes of an object, not about reaching it.
 func isContent(err error) bool {
-	return errors.Is(err, seal.ErrFormat) || errors.Is(err, seal.ErrCorrupt) || errors.Is(err, canonical.ErrNotCanonical) || errors.Is(err, errMetadata)
+	return errors.Is(err, seal.ErrFormat) || errors.Is(err, seal.ErrCorrupt) || errors.Is(err, canonical.ErrNotCanonical) || errors.Is(err, ErrMetadata)
 }
 
-var errMetadata = errors.New("malformed metadata identity")
+// ErrMetadata marks an object under MetadataPrefix that is damaged, or missing
+// where there must be one.
+var ErrMetadata = errors.New("metadata identity does not verify")
 
 // cachedMetadata is the name under which a client keeps the object it opened last.
 const cachedMetadata = "metadata"
@@ -232,7 +238,7 @@ func (m *metadata) decode(key string, sealed []byte) (*metadataObject, error) {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	if obj.Format != metadataFormat || key != "" && MetadataKey(obj.MID) != key {
-		return nil, fmt.Errorf("%s: %w: format %q, id %s", key, errMetadata, obj.Format, obj.MID)
+		return nil, fmt.Errorf("%s: %w: format %q, id %s", key, ErrMetadata, obj.Format, obj.MID)
 	}
 	return &obj, nil
 }
@@ -247,7 +253,7 @@ func (m *metadata) add(obj *metadataObject) error {
 		}
 		k, err := m.session.Cipher.Parse(o.Identity)
 		if err != nil {
-			return fmt.Errorf("%w: %w", errMetadata, err)
+			return fmt.Errorf("%w: %w", ErrMetadata, err)
 		}
 		keys = append(keys, mdKey{mid: o.MID, key: k})
 	}
