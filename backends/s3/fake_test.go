@@ -246,11 +246,13 @@ func (f *fake) delete(w http.ResponseWriter, body []byte) {
 		return
 	}
 	fmt.Fprint(w, "<DeleteResult>")
+	gone := map[[2]string]bool{}
 	for _, d := range ask.Object {
-		f.objects = slices.DeleteFunc(f.objects, func(o fakeObject) bool { return o.key == d.Key && o.version == d.VersionId })
+		gone[[2]string{d.Key, d.VersionId}] = true
 		fmt.Fprintf(w, "<Deleted><Key>%s</Key><VersionId>%s</VersionId></Deleted>", d.Key, d.VersionId)
 	}
 	fmt.Fprint(w, "</DeleteResult>")
+	f.objects = slices.DeleteFunc(f.objects, func(o fakeObject) bool { return gone[[2]string{o.key, o.version}] })
 }
 
 // roundTrip is a server in a function.

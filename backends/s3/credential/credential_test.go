@@ -449,7 +449,11 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 	var logged strings.Builder
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "v", v)
-	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s %q %x %d", v, v, v, v, v, v, v), fmt.Sprint(&v, []Value{v}, struct{ V Value }{v}), string(j), logged.String()} {
+	held := Static("AKIA", "topsecret", "topsecret")
+	if _, err := held.Get(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s AKIA", held, held, held, held), fmt.Sprintf("%v %+v %#v %s %q %x %d", v, v, v, v, v, v, v), fmt.Sprint(&v, []Value{v}, struct{ V Value }{v}), string(j), logged.String()} {
 		if strings.Contains(s, "topsecret") || strings.Contains(s, fmt.Sprintf("%x", "topsecret")) || !strings.Contains(s, "AKIA") {
 			t.Errorf("printed: %s", s)
 		}

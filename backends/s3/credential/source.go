@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -36,6 +37,10 @@ type Source struct {
 	held    bool      // value was retrieved and not invalidated
 	renewal time.Time // when to look for a newer value; zero: never
 }
+
+// Format implements fmt.Formatter for every verb: fmt would print the fields of
+// what is held, secrets included.
+func (s *Source) Format(f fmt.State, _ rune) { io.WriteString(f, "source of credentials") }
 
 func newSource(now func() time.Time, retrieve func(context.Context) (Value, error)) *Source {
 	return &Source{retrieve: retrieve, now: now, turn: make(chan struct{}, 1)}
