@@ -136,12 +136,11 @@ func (k *Keeper) acknowledged(ctx context.Context, ref custody.KeyRef) (*custody
 // remains is what a listing of versions shows of a key's material.
 type remains struct {
 	n     int
-	until time.Time // when the last lock ends; zero: one of them has none known
+	until time.Time // when the last lock on it ends; zero: none known
 }
 
 func (k *Keeper) left(ctx context.Context, ref custody.KeyRef) (remains, error) {
 	var r remains
-	unlocked := false
 	for in, err := range k.versions(ctx, secretPrefix+string(ref)) {
 		if err != nil {
 			return r, err
@@ -150,13 +149,9 @@ func (k *Keeper) left(ctx context.Context, ref custody.KeyRef) (remains, error) 
 			continue
 		}
 		r.n++
-		unlocked = unlocked || in.RetainUntil.IsZero()
 		if in.RetainUntil.After(r.until) {
 			r.until = in.RetainUntil
 		}
-	}
-	if unlocked {
-		r.until = time.Time{}
 	}
 	return r, nil
 }
@@ -187,13 +182,10 @@ func (k *Keeper) erase(ctx context.Context, ref custody.KeyRef) ([]backends.Remn
 	return nil, storeError(ctx, err)
 }
 
-// latest returns when the last of what is left ends, or zero where that is not
-// known of one of them.
+// latest returns when the last lock on what is left ends, or zero where that is
+// not known.
 func latest(left remains, remnants []backends.Remnant) time.Time {
 	until := left.until
-	if left.n > 0 && until.IsZero() {
-		return until
-	}
 	for _, r := range remnants {
 		if r.Until.IsZero() {
 			return time.Time{}

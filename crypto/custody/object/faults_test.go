@@ -217,3 +217,24 @@ func TestErrorKinds(t *testing.T) {
 		}
 	}
 }
+
+// TestInterruptedIsNotUnavailable: what fails because its caller gave up says
+// so, whatever the store makes of it.
+func TestInterruptedIsNotUnavailable(t *testing.T) {
+	base := mem.New(mem.Options{})
+	_, ref, wrapped := alive(t, base)
+	store := &swapped{base}
+	k, err := object.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	store.Store = backendtest.NewFaulty(base, func(backendtest.Call) backendtest.Fault {
+		cancel()
+		return backendtest.Fault{Mode: backendtest.Fail}
+	})
+	_, err = k.Unwrap(ctx, ref, [32]byte{1}, wrapped)
+	if !errors.Is(err, context.Canceled) || errors.Is(err, custody.ErrUnavailable) {
+		t.Errorf("unwrap: %v, want context.Canceled and not ErrUnavailable", err)
+	}
+}

@@ -109,6 +109,7 @@ type locking struct {
 	until   time.Time // zero: does not lock
 	silent  bool      // Erase returns no remnants
 	hidden  bool      // listings do not show what is retained
+	unknown bool      // Erase returns another remnant, of unknown end
 	markers bool      // listings show a marker for what was erased
 }
 
@@ -120,6 +121,9 @@ func (l *locking) Erase(ctx context.Context, keys ...string) ([]backends.Remnant
 	for _, key := range keys {
 		if !l.silent {
 			r = append(r, backends.Remnant{Ref: backends.Ref{Key: key}, Until: l.until, Why: "retention lock"})
+		}
+		if l.unknown {
+			r = append(r, backends.Remnant{Ref: backends.Ref{Key: key, Version: "soft"}, Why: "soft delete"})
 		}
 	}
 	return r, nil
@@ -147,13 +151,14 @@ func (l *locking) List(ctx context.Context, prefix string, o backends.ListOption
 func TestLockedKeyIsPending(t *testing.T) {
 	until := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
-		store locking
-		says  string // in the evidence
-		until time.Time
+		store           locking
+		says            string // in the evidence
+		destroy, status time.Time
 	}{
-		"locked":            {locking{}, "until 2027-01-01T00:00:00Z: retention lock", until},
-		"erase is silent":   {locking{silent: true}, "object versions found 1, left 1", until},
-		"listing is silent": {locking{hidden: true}, "until 2027-01-01T00:00:00Z: retention lock", time.Time{}},
+		"locked":            {locking{}, "until 2027-01-01T00:00:00Z: retention lock", until, until},
+		"erase is silent":   {locking{silent: true}, "object versions found 1, left 1", until, until},
+		"listing is silent": {locking{hidden: true}, "until 2027-01-01T00:00:00Z: retention lock", until, time.Time{}},
+		"one end unknown":   {locking{hidden: true, unknown: true}, "until an unknown date: soft delete", time.Time{}, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &c.store
@@ -165,14 +170,14 @@ func TestLockedKeyIsPending(t *testing.T) {
 			}
 			store.until = until
 			d, err := k.Destroy(t.Context(), ref)
-			if err != nil || d.State != custody.Pending || !d.Until.Equal(until) || d.At.IsZero() {
-				t.Errorf("destroy: %+v, %v, want Pending until %v", d, err, until)
+			if err != nil || d.State != custody.Pending || !d.Until.Equal(c.destroy) || d.At.IsZero() {
+				t.Errorf("destroy: %+v, %v, want Pending until %v", d, err, c.destroy)
 			}
 			if !strings.Contains(string(d.Evidence), c.says) {
 				t.Errorf("evidence %q does not say %q", d.Evidence, c.says)
 			}
-			if s, err := k.Status(t.Context(), ref); err != nil || s.State != custody.Pending || !s.Until.Equal(c.until) {
-				t.Errorf("status: %+v, %v, want Pending until %v", s, err, c.until)
+			if s, err := k.Status(t.Context(), ref); err != nil || s.State != custody.Pending || !s.Until.Equal(c.status) {
+				t.Errorf("status: %+v, %v, want Pending until %v", s, err, c.status)
 			}
 			if _, err := k.Unwrap(t.Context(), ref, [32]byte{1}, wrapped); !errors.Is(err, custody.ErrDestroyed) {
 				t.Errorf("unwrap: %v, want ErrDestroyed", err)

@@ -2,11 +2,14 @@ package object_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/backends/mem"
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/crypto/custody/object"
@@ -121,6 +124,75 @@ func TestPointerTurned(t *testing.T) {
 	}
 	if _, err := k.Unwrap(t.Context(), ref, [32]byte{1}, wrapped); !errors.Is(err, custody.ErrDestroyed) {
 		t.Errorf("unwrap: %v, want ErrDestroyed", err)
+	}
+}
+
+// TestPointerToAnotherLabel: two labels never share a key.
+func TestPointerToAnotherLabel(t *testing.T) {
+	store := mem.New(mem.Options{})
+	k, ref, wrapped := alive(t, store)
+	if _, err := k.Create(t.Context(), "e-2"); err != nil {
+		t.Fatal(err)
+	}
+	b := read(t, store, "k/e-2")
+	store.Tamper("k/e-1", func([]byte) []byte { return b })
+	_, create := k.Create(t.Context(), "e-1")
+	_, unwrap := k.Unwrap(t.Context(), ref, [32]byte{1}, wrapped)
+	var list error
+	n := 0
+	for _, err := range k.List(t.Context(), "") {
+		if list = err; err == nil {
+			n++
+		}
+	}
+	for what, err := range map[string]error{"create": create, "unwrap": unwrap, "list": list} {
+		if !errors.Is(err, custody.ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", what, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("list yields %d keys beside the damaged one, want 1", n)
+	}
+}
+
+// endless is a store whose keys have no end.
+type endless struct {
+	backends.Store
+	t *testing.T
+}
+
+func (e *endless) Get(ctx context.Context, ref backends.Ref, off, n int64) (io.ReadCloser, backends.Info, error) {
+	r, in, err := e.Store.Get(ctx, ref, off, n)
+	if err == nil && strings.HasPrefix(ref.Key, "s/") {
+		return &flood{t: e.t}, in, r.Close()
+	}
+	return r, in, err
+}
+
+type flood struct {
+	t *testing.T
+	n int
+}
+
+func (f *flood) Read(p []byte) (int, error) {
+	if f.n += len(p); f.n > 1<<20 {
+		f.t.Error("reads more than 1 MiB of a key")
+		return 0, io.EOF
+	}
+	return len(p), nil
+}
+
+func (f *flood) Close() error { return nil }
+
+func TestEndlessKey(t *testing.T) {
+	store := mem.New(mem.Options{})
+	_, ref, wrapped := alive(t, store)
+	k, err := object.Open(t.Context(), &endless{store, t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Unwrap(t.Context(), ref, [32]byte{1}, wrapped); !errors.Is(err, custody.ErrCorrupt) {
+		t.Errorf("unwrap: %v, want ErrCorrupt", err)
 	}
 }
 
