@@ -29,7 +29,7 @@ func DumpVault(v *Vault) string {
 	}
 	members := map[string]string{}
 	for name, m := range v.members {
-		members[name] = m.Public.String() + render(struct {
+		members[name] = m.Public.Key.KeyID() + render(struct {
 			Roles              []Grant
 			Env, Person        string
 			Expires            entry.Time

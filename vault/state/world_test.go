@@ -260,3 +260,5 @@ func (w *world) approved(scope ...state.DisposalScope) canonical.ID {
 	}
 	return id
 }
+
+func cloneKeys(w *world) map[string]*identity.Identity { return maps.Clone(w.keys) }
