@@ -38,8 +38,10 @@ type system struct {
 	stdout io.Writer
 	stderr *progress.Screen
 	errOut *os.File // where stderr writes: for what a terminal is asked, and for child processes
-	now    func() time.Time
+	now    clock
 }
+
+type clock = func() time.Time
 
 // Main runs the program that the process was started for and returns its exit code.
 func Main() int {

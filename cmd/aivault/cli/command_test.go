@@ -24,7 +24,7 @@ func TestEveryCommand(t *testing.T) {
 	for _, s := range globalSettings() {
 		global[s.name] = true
 	}
-	name := regexp.MustCompile(`^[a-z][a-z-]*$`)
+	name := regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	walk(program(), nil, func(c *command, path []string) {
 		title := strings.Join(path, " ")
 		if !name.MatchString(c.name) {

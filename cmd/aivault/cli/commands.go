@@ -3,7 +3,18 @@ package cli
 // commands is every command, in the order in which help lists them.
 func commands() []*command {
 	return []*command{
+		initCommand(),
+		joinCommand(),
 		identityCommand(),
+		registerCommand(),
+		pushCommand(),
+		pullCommand(),
+		listCommand(),
+		showCommand(),
+		historyCommand(),
+		verifyCommand(),
+		auditCommand(),
+		doctorCommand(),
 		configCommand(),
 		completionCommand(),
 		helpCommand(),

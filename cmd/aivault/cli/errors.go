@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"syscall"
 	"time"
@@ -71,7 +72,7 @@ func judge(err error) verdict {
 	switch kind := backends.KindOf(err); {
 	case is(errNothingToDo):
 		return verdict{codeNothing, "nothing-to-do", ""}
-	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName):
+	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName, path.ErrBadPattern, vault.ErrSource):
 		return verdict{codeUsage, "usage", ""}
 	case is(identity.ErrFormat):
 		return verdict{codeUsage, "identity", "name your identity with --identity, or make one: aivault identity new FILE"}
@@ -128,6 +129,10 @@ func judge(err error) verdict {
 		return verdict{codeFailure, "full", "make room, then run the same again"}
 	case kind == backends.Archived:
 		return verdict{codeFailure, "archived", "restore the object from its archive tier, then run the same again"}
+	case is(vault.ErrOverwrite):
+		return verdict{codeFailure, "overwrite", "pull into an empty directory, or replace what differs with --force"}
+	case is(vault.ErrChanged):
+		return verdict{codeFailure, "changed", "push again when nobody writes to the files"}
 	}
 	return verdict{codeFailure, "failure", ""}
 }

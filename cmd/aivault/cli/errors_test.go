@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"syscall"
 	"testing"
 	"time"
@@ -93,6 +94,10 @@ func TestJudge(t *testing.T) {
 		{fs.ErrNotExist, 1, "failure"},
 		{custody.ErrNotFound, 1, "key-not-found"},
 		{machine.ErrDamaged, 1, "state"},
+		{vault.ErrChanged, 1, "changed"},
+		{vault.ErrOverwrite, 1, "overwrite"},
+		{vault.ErrSource, 2, "usage"},
+		{path.ErrBadPattern, 2, "usage"},
 	} {
 		for _, err := range []error{tc.err, fmt.Errorf("doing this: %w", tc.err)} {
 			if v := judge(err); v.code != tc.code || v.kind != tc.kind {

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/aivault/aivault/cmd/aivault/cli/progress"
+	"github.com/aivault/aivault/vault/transfer"
 )
 
 // meter returns what shows the progress of this run, as --progress says. It is
@@ -19,6 +20,12 @@ func (r *run) meter() *progress.Meter {
 	}, bytesText)
 	r.closers = append(r.closers, m.Close)
 	return m
+}
+
+// showProgress returns what a vault tells its progress to.
+func (r *run) showProgress(what string) func(transfer.Progress) {
+	m := r.meter()
+	return func(p transfer.Progress) { m.Update(progress.Step{What: what, Done: p.Bytes}) }
 }
 
 // progressMode decides what "auto" means: nothing where programs read, a line

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,6 +28,8 @@ type run struct {
 	ctx      context.Context // of the command; nil before it starts
 	stop     context.CancelCauseFunc
 	closers  []func()
+
+	allowance *allowance // of --limit-rate; nil until something needs it
 }
 
 func newRun(s *system) *run {
@@ -112,11 +113,9 @@ func (r *run) location(text string) (naming.Location, error) {
 			return "", false, nil
 		}
 		v, ok, err := r.memory.Named(name)
-		return v.Location, ok, err
+		return v.URL, ok, err
 	})
 }
-
-func (r *run) now() time.Time { return r.sys.now() }
 
 // vaultVariable is the variable that says where the vault called name is.
 func vaultVariable(name string) string {

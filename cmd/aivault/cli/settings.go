@@ -17,6 +17,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/transfer"
 )
 
 // settings are the values of the global flags.
@@ -108,10 +109,10 @@ func globalSettings() []setting {
 			set: func(s *settings, v string) (err error) { s.timeout, err = parseDuration(v); return err }},
 		{name: "ca-file", value: "FILE", usage: "certificates (PEM) of the authorities that storage and keeper may use, instead of this system's",
 			set: func(s *settings, v string) error { s.caFile = v; return nil }},
-		{name: "jobs", value: "N", number: true, fallback: fixed(strconv.Itoa(defaultJobs)), usage: "how many objects are on their way at once",
+		{name: "jobs", value: "N", number: true, fallback: fixed(strconv.Itoa(transfer.DefaultJobs)), usage: "how many objects are on their way at once",
 			set: func(s *settings, v string) (err error) {
-				if s.jobs, err = strconv.Atoi(v); err != nil || s.jobs < 1 || s.jobs > 1024 {
-					return fmt.Errorf("%q is no number from 1 to 1024", v)
+				if s.jobs, err = strconv.Atoi(v); err != nil || s.jobs < 1 || s.jobs > transfer.MaxJobs {
+					return fmt.Errorf("%q is no number from 1 to %d", v, transfer.MaxJobs)
 				}
 				return nil
 			}},
@@ -121,8 +122,6 @@ func globalSettings() []setting {
 			set: func(s *settings, v string) error { s.stateDir = v; return nil }},
 	}
 }
-
-const defaultJobs = 16
 
 // globalFlags makes a flag of each setting. They have no EnvVars: resolve knows
 // which source wins, and says so.

@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+
+	"github.com/aivault/aivault/vault"
 )
 
 // errUsage marks input that cannot be right whatever the vault holds.
@@ -19,6 +21,15 @@ func (e *usageError) Unwrap() error        { return e.error }
 
 // usage makes an error that is errUsage and says one sentence.
 func usage(format string, a ...any) error { return &usageError{fmt.Errorf(format, a...)} }
+
+type conflictError struct{ error }
+
+func (e *conflictError) Is(target error) bool { return target == vault.ErrConflict }
+func (e *conflictError) Unwrap() error        { return e.error }
+
+// conflict makes an error that is vault.ErrConflict and says one sentence: what
+// this machine knows stands against what was asked for.
+func conflict(format string, a ...any) error { return &conflictError{fmt.Errorf(format, a...)} }
 
 // hinted carries the line that helps.
 type hinted struct {

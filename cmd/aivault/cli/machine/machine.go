@@ -50,20 +50,21 @@ func (d *Dir) Path() string { return d.path }
 
 // Vault is a vault this machine knows.
 type Vault struct {
-	Location string           `json:"location"` // in its canonical spelling
-	Genesis  canonical.Digest `json:"genesis"`
-	Custody  string           `json:"custody"` // where this machine reaches its keeper; may be empty
-	Names    []string         `json:"names"`   // that people gave it here
+	Place   string           `json:"place"` // where it is, in the one spelling; says nothing of who comes
+	URL     string           `json:"url"`   // how this machine gets there
+	Genesis canonical.Digest `json:"genesis"`
+	Custody string           `json:"custody"` // where this machine reaches its keeper; may be empty
+	Names   []string         `json:"names"`   // that people gave it here
 }
 
-// Vault returns what is known of the vault at a location.
-func (d *Dir) Vault(location string) (Vault, bool, error) {
-	v, err := readVault(d.recordPath(location))
+// Vault returns what is known of the vault at a place.
+func (d *Dir) Vault(place string) (Vault, bool, error) {
+	v, err := readVault(d.File(place))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Vault{}, false, nil
 	}
-	if err == nil && v.Location != location {
-		return Vault{}, false, fmt.Errorf("%w: %s is the record of another location", ErrDamaged, d.recordPath(location))
+	if err == nil && v.Place != place {
+		return Vault{}, false, fmt.Errorf("%w: %s is the record of another place", ErrDamaged, d.File(place))
 	}
 	return v, err == nil, err
 }
@@ -82,7 +83,7 @@ func (d *Dir) Named(name string) (Vault, bool, error) {
 	return Vault{}, false, nil
 }
 
-// Vaults returns all vaults this machine knows, by location.
+// Vaults returns all vaults this machine knows, by place.
 func (d *Dir) Vaults() ([]Vault, error) {
 	files, err := os.ReadDir(filepath.Join(d.path, "vaults"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -102,12 +103,12 @@ func (d *Dir) Vaults() ([]Vault, error) {
 		}
 		out = append(out, v)
 	}
-	slices.SortFunc(out, func(a, b Vault) int { return strings.Compare(a.Location, b.Location) })
+	slices.SortFunc(out, func(a, b Vault) int { return strings.Compare(a.Place, b.Place) })
 	return out, nil
 }
 
-// Remember stores v in place of what was known of its location. Of two that
-// run at once the last one stands.
+// Remember stores v instead of what was known of its place. Of two that run at
+// once the last one stands.
 func (d *Dir) Remember(v Vault) error {
 	if v.Names == nil {
 		v.Names = []string{}
@@ -116,14 +117,15 @@ func (d *Dir) Remember(v Vault) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(d.recordPath(v.Location), append(b, '\n')); err != nil {
+	if err := replace(d.File(v.Place), append(b, '\n')); err != nil {
 		return fmt.Errorf("remembering a vault: %w", err)
 	}
 	return nil
 }
 
-func (d *Dir) recordPath(location string) string {
-	return filepath.Join(d.path, "vaults", short(location)+".json")
+// File is where the record of a place is, or would be.
+func (d *Dir) File(place string) string {
+	return filepath.Join(d.path, "vaults", short(place)+".json")
 }
 
 func readVault(path string) (Vault, error) {

@@ -15,8 +15,8 @@ func TestVaults(t *testing.T) {
 	if all, err := d.Vaults(); err != nil || len(all) != 0 {
 		t.Fatalf("before anything: %v, %v", all, err)
 	}
-	a := Vault{Location: "file:///a", Genesis: canonical.Sum([]byte("a")), Names: []string{"prod"}}
-	b := Vault{Location: "file:///b", Genesis: canonical.Sum([]byte("b")), Custody: "local:/k", Names: []string{}}
+	a := Vault{Place: "file:///a", Genesis: canonical.Sum([]byte("a")), Names: []string{"prod"}}
+	b := Vault{Place: "file:///b", Genesis: canonical.Sum([]byte("b")), Custody: "local:/k", Names: []string{}}
 	for _, v := range []Vault{b, a} {
 		if err := d.Remember(v); err != nil {
 			t.Fatal(err)
@@ -43,11 +43,11 @@ func TestVaults(t *testing.T) {
 
 func TestDamagedRecord(t *testing.T) {
 	d := New(t.TempDir())
-	v := Vault{Location: "file:///a", Genesis: canonical.Sum([]byte("a"))}
+	v := Vault{Place: "file:///a", Genesis: canonical.Sum([]byte("a"))}
 	if err := d.Remember(v); err != nil {
 		t.Fatal(err)
 	}
-	path := d.recordPath(v.Location)
+	path := d.File(v.Place)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -59,14 +59,14 @@ func TestDamagedRecord(t *testing.T) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := d.Vault(v.Location); !errors.Is(err, ErrDamaged) {
+		if _, _, err := d.Vault(v.Place); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: Vault says %v", name, err)
 		}
 		if _, err := d.Vaults(); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: Vaults says %v", name, err)
 		}
 	}
-	if err := os.WriteFile(d.recordPath("file:///b"), whole, 0o600); err != nil {
+	if err := os.WriteFile(d.File("file:///b"), whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := d.Vault("file:///b"); !errors.Is(err, ErrDamaged) {

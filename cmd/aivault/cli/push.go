@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/aivault/aivault/cmd/aivault/cli/naming"
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault"
+)
+
+func pushCommand() *command {
+	return &command{
+		name: "push", args: "ARTEFACT PATH…", usage: "store files as a new version",
+		about:   "One directory: its contents. Several paths: each under its base name. What the newest version holds already is not sent again, if you may read it; if nothing differs, no version is made. Links are refused, but for those of a Hugging Face cache and of a Kubernetes volume. The channel main follows if you are an operator for the artefact.",
+		example: "aivault push fraud-detector ./model\naivault push team/fraud-detector model.safetensors config.json --label run=4711 --op \"$CI_JOB_ID\" --json",
+		flags: flagList(
+			textFlag("channel", "NAME", "move this channel to the version, instead of main"),
+			textFlag("kind", "model|dataset|config|prompt|system|evaluation", "what it is (default model)"),
+			textFlag("classification", "public|internal|confidential", "how secret it is (default internal); confidential objects are padded, so that sizes tell less"),
+			listFlag("label", "KEY=VALUE", "describe the version; may be repeated"),
+			textFlag("if-version", "vN", "only if N is the newest version; v0: only if there is none"),
+			textFlag("op", "ID", "a name for this push: when it is run again under the same name, it returns the version that was made"),
+			listFlag("exclude", "GLOB", "leave out what matches; ** stands for any number of directories; may be repeated"),
+		),
+		run: runPush,
+	}
+}
+
+type pushJSON struct {
+	Schema    string `json:"schema"`
+	Changed   bool   `json:"changed"`
+	Freshness string `json:"freshness"`
+	Artefact  string `json:"artefact"`
+	Version   int    `json:"version"`
+	Ref       string `json:"ref"`
+	Digest    string `json:"digest"`
+	Channel   string `json:"channel,omitempty"`
+	Files     int64  `json:"files"`
+	Bytes     int64  `json:"bytes"`
+	Stored    int64  `json:"stored_bytes"`
+	Uploaded  int64  `json:"uploaded_bytes"`
+	Reused    int64  `json:"reused_bytes"`
+	Head      string `json:"head"`
+}
+
+func runPush(ctx context.Context, c *call) error {
+	addressed, o, err := c.pushOptions()
+	if err != nil {
+		return err
+	}
+	v, err := c.openShowing(ctx, addressed, "push "+o.Artefact)
+	if err != nil {
+		return err
+	}
+	res, err := v.Push(ctx, o)
+	if err != nil {
+		return err
+	}
+	object := pushJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Version, fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
+		"sha256:" + res.Digest.String(), res.Channel, res.Files, res.Bytes, res.Stored, res.Uploaded, res.Reused, res.Head.String()}
+	err = c.out.result(object, object.Ref, func(w io.Writer) {
+		if !res.Changed {
+			fmt.Fprintf(w, "%s  nothing changed\n", printable(object.Ref))
+			return
+		}
+		fmt.Fprintf(w, "%s  %s\n", printable(object.Ref), object.Digest)
+		fmt.Fprintf(w, "%s, %s, %s of them stored already; %s sent\n", plural(int(res.Files), "file"), bytesText(res.Bytes), bytesText(res.Reused), bytesText(res.Uploaded))
+		if res.Channel != "" {
+			fmt.Fprintf(w, "channel %s points to it\n", printable(res.Channel))
+		}
+		fmt.Fprintf(c.sys.stderr, "head %s (for --pin)\n", object.Head)
+	})
+	if err == nil && !res.Changed {
+		err = c.unchanged()
+	}
+	return err
+}
+
+// pushOptions reads arguments and flags, and refuses what cannot be right
+// before anything is opened.
+func (c *call) pushOptions() (addressed string, o vault.PushOptions, err error) {
+	if addressed, o.Artefact, err = naming.ParseArtefact(c.args[0]); err != nil {
+		return "", o, err
+	}
+	o.Paths, o.Exclude, o.Channel = c.args[1:], c.flags.StringSlice("exclude"), c.flags.String("channel")
+	o.Kind, o.Classification = c.flags.String("kind"), c.flags.String("classification")
+	for _, p := range o.Paths {
+		if _, err := os.Lstat(p); errors.Is(err, fs.ErrNotExist) {
+			return "", o, usage("%s: there is no such file or directory", p)
+		}
+	}
+	if o.Labels, err = parseLabels(c.flags.StringSlice("label")); err != nil {
+		return "", o, err
+	}
+	if text := c.flags.String("if-version"); text != "" {
+		number, ok := strings.CutPrefix(text, "v")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil || n < 0 {
+			return "", o, usage("--if-version %q: write v and a number, e.g. v7", text)
+		}
+		o.IfVersion = &n
+	}
+	if text := c.flags.String("op"); text != "" {
+		o.Op = operationID(text)
+	}
+	return addressed, o, nil
+}
+
+func parseLabels(texts []string) (map[string]string, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	out := map[string]string{}
+	for _, t := range texts {
+		k, v, ok := strings.Cut(t, "=")
+		if _, twice := out[k]; !ok || k == "" || twice {
+			return nil, usage("--label %q: write KEY=VALUE, each KEY once", t)
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// operationID makes an operation's id of what people call it: an id as it is,
+// anything else by its hash.
+func operationID(text string) canonical.ID {
+	if id, err := canonical.ParseID(text); err == nil {
+		return id
+	}
+	sum := sha256.Sum256([]byte("aivault operation\x00" + text))
+	return canonical.ID(sum[:16])
+}

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/aivault/aivault/cmd/aivault/cli/naming"
+	"github.com/aivault/aivault/vault"
+)
+
+func showCommand() *command {
+	return &command{
+		name: "show", args: "REF", usage: "tell what there is to know of a version",
+		about:   "Every member sees what the journal says. The files are listed for those who may read them and reach the keeper.",
+		example: "aivault show fraud-detector\naivault show team/fraud-detector@v7 --json",
+		run:     runShow,
+	}
+}
+
+type fileJSON struct {
+	Path   string `json:"path"`
+	Mode   string `json:"mode"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+type holdJSON struct {
+	By     string    `json:"by"`
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
+}
+
+type evidenceJSON struct {
+	Type   string    `json:"type"`
+	Result string    `json:"result"`
+	By     string    `json:"by"`
+	Time   time.Time `json:"time"`
+}
+
+type approvalJSON struct {
+	By   string    `json:"by"`
+	Time time.Time `json:"time"`
+}
+
+type sourceJSON struct {
+	URL      string    `json:"url"`
+	Acquired time.Time `json:"acquired"`
+}
+
+type showJSON struct {
+	Schema         string            `json:"schema"`
+	Freshness      string            `json:"freshness"`
+	Artefact       string            `json:"artefact"`
+	Version        int               `json:"version"`
+	Ref            string            `json:"ref"`
+	Digest         string            `json:"digest"`
+	ID             string            `json:"id"`
+	State          string            `json:"state"`
+	Channels       []string          `json:"channels"`
+	Kind           string            `json:"kind"`
+	Classification string            `json:"classification"`
+	Labels         map[string]string `json:"labels"`
+	Sources        []sourceJSON      `json:"sources"`
+	By             string            `json:"by"`
+	Time           time.Time         `json:"time"`
+	Stored         int64             `json:"stored_bytes"`
+	Uploaded       int64             `json:"uploaded_bytes"`
+	Disposal       string            `json:"disposal,omitempty"`
+	DestroyedTime  *time.Time        `json:"destroyed_time,omitempty"`
+	Quarantine     *holdJSON         `json:"quarantine,omitempty"`
+	Holds          []holdJSON        `json:"holds"`
+	Approvals      []approvalJSON    `json:"approvals"`
+	Evidence       []evidenceJSON    `json:"evidence"`
+	Sealed         bool              `json:"sealed"`
+	Why            string            `json:"why,omitempty"`
+	FileCount      int64             `json:"file_count,omitempty"`
+	Bytes          int64             `json:"bytes,omitempty"`
+	Files          []fileJSON        `json:"files,omitempty"`
+	Head           string            `json:"head"`
+}
+
+func runShow(ctx context.Context, c *call) error {
+	addressed, ref, err := naming.ParseRef(c.args[0])
+	if err != nil {
+		return err
+	}
+	v, err := c.open(ctx, addressed)
+	if err != nil {
+		return err
+	}
+	info, err := v.Show(ctx, ref)
+	if err != nil {
+		return err
+	}
+	object := versionJSONOf(info)
+	object.Schema = c.out.schema()
+	return c.out.result(object, object.Ref, func(w io.Writer) { showVersion(w, object) })
+}
+
+func versionJSONOf(info *vault.VersionInfo) showJSON {
+	o := showJSON{
+		Freshness: info.Freshness, Artefact: info.Artefact, Version: info.Number, Ref: info.Ref(info.Artefact), Digest: "sha256:" + info.Digest.String(),
+		ID: info.VID.String(), State: info.State.String(), Channels: nonNil(info.Channels), Kind: info.Kind, Classification: info.Classification,
+		Labels: info.Labels, Sources: []sourceJSON{}, By: info.By, Time: info.Time.UTC(), Stored: info.Stored, Uploaded: info.Uploaded,
+		Holds: []holdJSON{}, Approvals: []approvalJSON{}, Evidence: []evidenceJSON{}, Sealed: info.Sealed, Why: info.Why,
+		FileCount: info.FileCount, Bytes: info.Bytes, Head: info.Head.String(),
+	}
+	if o.Labels == nil {
+		o.Labels = map[string]string{}
+	}
+	for _, s := range info.Sources {
+		o.Sources = append(o.Sources, sourceJSON{s.URL, s.Acquired.UTC()})
+	}
+	if !info.Disposal.IsZero() {
+		o.Disposal = info.Disposal.String()
+	}
+	if !info.DestroyedTime.IsZero() {
+		t := info.DestroyedTime.UTC()
+		o.DestroyedTime = &t
+	}
+	if q := info.Quarantined; q != nil {
+		o.Quarantine = &holdJSON{q.By, q.Time.UTC(), q.Reason}
+	}
+	for _, h := range info.Holds {
+		o.Holds = append(o.Holds, holdJSON{h.By, h.Time.UTC(), h.Reason})
+	}
+	for _, a := range info.Approvals {
+		o.Approvals = append(o.Approvals, approvalJSON{a.By, a.Time.UTC()})
+	}
+	for _, e := range info.Evidence {
+		o.Evidence = append(o.Evidence, evidenceJSON{e.Type, e.Result, e.By, e.Time.UTC()})
+	}
+	for _, f := range info.Files {
+		file := fileJSON{Path: f.Path, Mode: f.Mode, Size: f.Size}
+		if !f.SHA256.IsZero() {
+			file.SHA256 = f.SHA256.String()
+		}
+		o.Files = append(o.Files, file)
+	}
+	return o
+}
+
+// showVersion writes a version for people.
+func showVersion(w io.Writer, o showJSON) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(name, value string) {
+		if value != "" {
+			writeRow(t, []string{name, value})
+		}
+	}
+	line("Version", o.Ref)
+	line("Digest", o.Digest)
+	line("State", o.State)
+	line("Channels", strings.Join(o.Channels, " "))
+	line("Kind", o.Kind)
+	line("Classification", o.Classification)
+	for _, k := range slices.Sorted(maps.Keys(o.Labels)) {
+		line("Label", k+"="+o.Labels[k])
+	}
+	for _, s := range o.Sources {
+		line("Source", fmt.Sprintf("%s, acquired %s", s.URL, timeText(s.Acquired)))
+	}
+	line("Pushed", fmt.Sprintf("%s by %s", timeText(o.Time), o.By))
+	line("Stored", bytesText(o.Stored))
+	line("Disposal", o.Disposal)
+	if o.DestroyedTime != nil {
+		line("Destroyed", timeText(*o.DestroyedTime))
+	}
+	if q := o.Quarantine; q != nil {
+		line("Quarantine", fmt.Sprintf("%s by %s: %s", timeText(q.Time), q.By, q.Reason))
+	}
+	for _, h := range o.Holds {
+		line("Hold", fmt.Sprintf("%s by %s: %s", timeText(h.Time), h.By, h.Reason))
+	}
+	for _, a := range o.Approvals {
+		line("Approved", fmt.Sprintf("%s by %s", timeText(a.Time), a.By))
+	}
+	for _, e := range o.Evidence {
+		line("Evidence", fmt.Sprintf("%s: %s, %s by %s", e.Type, e.Result, timeText(e.Time), e.By))
+	}
+	if o.Sealed {
+		line("Files", "sealed: "+o.Why)
+	} else {
+		line("Files", fmt.Sprintf("%d, %s", o.FileCount, bytesText(o.Bytes)))
+	}
+	t.Flush()
+	for _, f := range o.Files {
+		writeRow(t, []string{"  " + f.Mode, bytesText(f.Size), f.Path})
+	}
+	t.Flush()
+}
