@@ -135,6 +135,8 @@ func TestHostileSpellings(t *testing.T) {
 		"not JSON":         "PK\x03\x04",
 		"nothing":          "",
 		"format alone":     `{"format":"aivault-manifest-part/1"`,
+		"version of words": strings.Replace(string(good.Plain), "part/1", "part/one", 1),
+		"version 01":       strings.Replace(string(good.Plain), "part/1", "part/01", 1),
 		"endless version":  `{"format":"aivault-manifest-part/` + strings.Repeat("1", 100),
 		"too many entries": fmt.Sprintf(`{"format":"%s","chunks":[],"entries":[%s{}]}`, partFormat, strings.Repeat("{},", 1<<20)),
 		"too long":         fmt.Sprintf(`{"format":"%s","chunks":[],"entries":[%s]}`, partFormat, strings.Repeat(" ", MaxPart)),

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/aivault/aivault/crypto/canonical"
@@ -48,19 +50,16 @@ func decode(b []byte, format string, limit int, v any) error {
 }
 
 // checkFormat checks that a document starts with before, format, "name/version",
-// and after. Another version is another client's.
+// and after. Another number of a version is another client's.
 func checkFormat(start, before, format, after string) error {
 	name, _, _ := strings.Cut(format, "/")
 	rest, ok := strings.CutPrefix(start, before+name+"/")
-	if !ok {
-		return malformed("no %s", format)
-	}
-	version, _, ok := strings.Cut(rest, after)
-	if !ok {
+	version, _, ended := strings.Cut(rest, after)
+	if n, err := strconv.ParseUint(version, 10, 16); !ok || !ended || err != nil || strconv.FormatUint(n, 10) != version {
 		return malformed("no %s", format)
 	}
 	if name+"/"+version != format {
-		return malformed("%s/%.16s: %w", name, version, entry.ErrUpgrade)
+		return fmt.Errorf("%s/%s: %w", name, version, entry.ErrUpgrade)
 	}
 	return nil
 }

@@ -124,7 +124,7 @@ func (c *checker) documents(ctx context.Context) error {
 		return nil
 	}
 	inv := newInventory(v)
-	whole := true
+	before, whole := len(c.problems), true
 	for l, err := range v.parts(ctx, all) {
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func (c *checker) documents(ctx context.Context) error {
 		if err := c.fault(l.ref.Key(v.Artefact), c.part(inv, &l, whole)); err != nil {
 			return err
 		}
-		whole = len(c.problems) == 0
+		whole = len(c.problems) == before
 	}
 	for o, held := range inv.objects {
 		c.objects[o] = held.size
