@@ -68,7 +68,7 @@ func (x *experiment) left(ref custody.KeyRef) (where []string) {
 // somebody without faults comes and finishes.
 func TestCrashes(t *testing.T) {
 	// The narrowest window that a fault needs here is met about once in 500 runs.
-	for i := range 6 {
+	for i := range 4 {
 		t.Run(fmt.Sprint(i), rapid.MakeCheck(func(t *rapid.T) {
 			x := newExperiment(t)
 			if rapid.Bool().Draw(t, "created") {
