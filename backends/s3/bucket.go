@@ -30,7 +30,7 @@ func (s *Store) ask(ctx context.Context, ref backends.Ref, what string, into any
 	err := s.repeat(ctx, func() error {
 		a, err := s.send(ctx, r)
 		if err == nil {
-			text, err = a.xml(ctx)
+			text, err = a.xml()
 		}
 		return err
 	})

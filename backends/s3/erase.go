@@ -163,7 +163,7 @@ func (s *Store) deleteOnce(ctx context.Context, versions []backends.Info) ([]ref
 	if err != nil {
 		return nil, err
 	}
-	text, err := a.xml(ctx)
+	text, err := a.xml()
 	if err != nil {
 		return nil, err
 	}

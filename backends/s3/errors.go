@@ -186,9 +186,8 @@ func (f *failure) kind(d direction) backends.Kind {
 		return backends.Invalid
 	case "SlowDown", "SlowDownRead", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests":
 		return backends.Unavailable
-	case "SlowDownWrite": // MinIO's word for a missed write quorum: some drives may have it
-		return open
-	case "InternalError", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict":
+	case "InternalError", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict",
+		"SlowDownWrite": // MinIO's word for a missed write quorum: some drives may have it
 		return open // also within an answer of status 200, of one object among many
 	case "RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch":
 		return backends.Unavailable // arrived damaged, hence refused

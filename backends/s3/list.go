@@ -161,7 +161,7 @@ func (s *Store) fetch(ctx context.Context, c *cursor) ([]backends.Info, error) {
 	err := s.repeat(ctx, func() error {
 		a, err := s.send(ctx, request{method: http.MethodGet, query: query})
 		if err == nil {
-			text, err = a.xml(ctx)
+			text, err = a.xml()
 		}
 		return err
 	})

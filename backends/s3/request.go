@@ -48,7 +48,7 @@ type answer struct {
 }
 
 // xml reads a bounded body and closes it.
-func (a *answer) xml(ctx context.Context) ([]byte, error) {
+func (a *answer) xml() ([]byte, error) {
 	defer a.Close()
 	data, err := io.ReadAll(io.LimitReader(a, maxAnswer+1))
 	if err == nil && len(data) > maxAnswer {
@@ -71,7 +71,7 @@ func (s *Store) send(ctx context.Context, r request) (*answer, error) {
 	var last credential.Value
 	for again := false; ; again = true {
 		if err := ctx.Err(); err != nil {
-			return nil, &failure{err: err, left: again}
+			return nil, &failure{err: err} // what was sent was refused
 		}
 		v, err := s.c.Credentials.Get(ctx)
 		if err != nil {
