@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	minPause = 20 * time.Millisecond
-	maxPause = 2 * time.Second
+	minPause = 200 * time.Millisecond
+	maxPause = 5 * time.Second
 	// maxVanished bounds how often a slot may be taken and empty at once before it is called blocked.
 	maxVanished = 4
 )
@@ -83,10 +83,12 @@ func inDoubt(err error) bool {
 }
 
 // Pause waits before another attempt: full jitter (Brooker, "Exponential Backoff
-// And Jitter"), doubling from 20 ms to at most 2 s.
+// And Jitter"), doubling from 200 ms to at most 5 s. Long
+// pauses cost a lone writer little and let a crowd drain: what a lost slot costs
+// is four requests.
 func Pause(ctx context.Context, attempt int) error {
 	limit := maxPause
-	if attempt < 7 {
+	if attempt < 6 {
 		limit = min(maxPause, minPause<<attempt)
 	}
 	t := time.NewTimer(rand.N(limit) + time.Millisecond)
