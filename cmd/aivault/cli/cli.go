@@ -39,6 +39,7 @@ type system struct {
 	stderr *progress.Screen
 	errOut *os.File // where stderr writes: for what a terminal is asked, and for child processes
 	now    clock
+	config string // the configuration file; "": none
 }
 
 type clock = func() time.Time
@@ -48,6 +49,7 @@ func Main() int {
 	s := &system{
 		args: os.Args[1:], env: os.LookupEnv, unset: func(name string) { os.Unsetenv(name) },
 		stdin: os.Stdin, stdout: os.Stdout, stderr: progress.NewScreen(os.Stderr), errOut: os.Stderr, now: time.Now,
+		config: below(configDir(), "config.toml"),
 	}
 	ctx, stop := untilSignal(context.Background())
 	defer stop()

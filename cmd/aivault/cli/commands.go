@@ -3,6 +3,7 @@ package cli
 // commands is every command, in the order in which help lists them.
 func commands() []*command {
 	return []*command{
+		demoCommand(),
 		initCommand(),
 		joinCommand(),
 		identityCommand(),

@@ -26,7 +26,7 @@ type settingJSON struct {
 }
 
 func configShow(_ context.Context, c *call) error {
-	all := append([]origin{{Name: "config-file", Value: below(configDir(), "config.toml"), Origin: "default"}}, c.set.from...)
+	all := append([]origin{{Name: "config-file", Value: c.sys.config, Origin: "default"}}, c.set.from...)
 	for _, name := range []string{keyVariable, passphraseVariable} {
 		if v, _ := c.sys.env(name); v != "" {
 			if name == keyVariable {

@@ -110,11 +110,10 @@ func identityShow(ctx context.Context, c *call) error {
 
 func (c *call) showIdentity(object identityJSON, public identity.Public) error {
 	object.Schema, object.Public, object.Fingerprint = c.out.schema(), public.String(), public.Fingerprint()
-	return c.out.result(object, object.Public, func(w io.Writer) {
-		fmt.Fprintln(w, object.Public)
-		fmt.Fprintf(c.sys.stderr, "Fingerprint: %s\n", object.Fingerprint)
-		if object.File != "" {
-			fmt.Fprintf(c.sys.stderr, "Written to %s. Whoever has that file can act as you; an admin needs the line above.\n", printable(object.File))
-		}
-	})
+	err := c.out.result(object, object.Public, func(w io.Writer) { fmt.Fprintln(w, object.Public) })
+	c.note("Fingerprint: %s", object.Fingerprint)
+	if object.File != "" {
+		c.note("Written to %s. Whoever has that file can act as you; an admin needs the line above.", printable(object.File))
+	}
+	return err
 }

@@ -164,7 +164,7 @@ func (r *run) runHelper(ctx context.Context, command string) ([]byte, error) {
 	err = c.Run()
 	switch {
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		return nil, ctx.Err()
 	case limited.left < 0:
 		return nil, usage("%s printed more than an identity", words[0])
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):

@@ -110,15 +110,16 @@ func runInit(ctx context.Context, c *call) error {
 	c.remember(machine.Vault{Place: p.at.Place(), URL: p.at.String(), Genesis: res.Genesis, Custody: spec.String(), Names: names})
 	c.warnOfSharedStorage(p, spec, res.Capabilities)
 	object := initJSON{c.out.schema(), true, p.at.String(), res.Genesis.String(), res.Head.String(), res.Member, keepersJSON(res.Keepers), nonNil(res.Says)}
-	return c.out.result(object, object.Genesis, func(w io.Writer) {
+	err = c.out.result(object, object.Genesis, func(w io.Writer) {
 		fmt.Fprintf(w, "Vault     %s\nGenesis   %s\nMember    %s, with every role\nKeeper    %s\n", printable(object.Vault), object.Genesis, printable(res.Member), printable(spec.String()))
 		fmt.Fprintln(w, "Certificates of destruction from this keeper will be able to say:")
 		for _, s := range res.Says {
 			fmt.Fprintf(w, "  - %s\n", printable(s))
 		}
-		fmt.Fprintf(c.sys.stderr, "Whoever joins needs the genesis: aivault join %s --genesis %s\n", printable(object.Vault), object.Genesis)
-		fmt.Fprintln(c.sys.stderr, "If your identity is lost, so is the right to add members: keep a copy of it, or add a second admin.")
 	})
+	c.note("Whoever joins needs the genesis: aivault join %s --genesis %s", printable(object.Vault), object.Genesis)
+	c.note("If your identity is lost, so is the right to add members: keep a copy of it, or add a second admin.")
+	return err
 }
 
 // newKeeperSpec says where the keys of a new vault will be.

@@ -76,10 +76,10 @@ func runJoin(ctx context.Context, c *call) error {
 		for _, n := range record.Names {
 			fmt.Fprintf(w, "Name      %s\n", printable(n))
 		}
-		if config.Genesis.IsZero() {
-			fmt.Fprintln(c.sys.stderr, "Nobody vouched for this genesis: compare it with somebody who knows the vault.")
-		}
 	})
+	if config.Genesis.IsZero() {
+		c.note("Nobody vouched for this genesis: compare it with somebody who knows the vault.")
+	}
 	if err == nil && !changed {
 		err = c.unchanged()
 	}

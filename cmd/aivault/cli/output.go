@@ -58,6 +58,14 @@ func (o *output) result(object any, reference string, people func(w io.Writer)) 
 	return err
 }
 
+// note tells people something beside a result, on stderr. Call it after the
+// result is printed.
+func (r *run) note(format string, a ...any) {
+	if !r.set.json && !r.set.quiet {
+		fmt.Fprintf(r.sys.stderr, format+"\n", a...)
+	}
+}
+
 // table prints a listing: JSON lines of objects, the names alone, or columns
 // under a title. Of each row the first cell is the name. With an empty title
 // row there is none.

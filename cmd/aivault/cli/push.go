@@ -76,8 +76,10 @@ func runPush(ctx context.Context, c *call) error {
 		if res.Channel != "" {
 			fmt.Fprintf(w, "channel %s points to it\n", printable(res.Channel))
 		}
-		fmt.Fprintf(c.sys.stderr, "head %s (for --pin)\n", object.Head)
 	})
+	if res.Changed {
+		c.note("head %s (for --pin)", object.Head)
+	}
 	if err == nil && !res.Changed {
 		err = c.unchanged()
 	}

@@ -43,7 +43,7 @@ var (
 
 // start reads the settings for a command and returns the context to run it in.
 func (r *run) start(ctx context.Context, flags *cli.Context, path []string) (context.Context, error) {
-	config, err := readConfig(below(configDir(), "config.toml"))
+	config, err := readConfig(r.sys.config)
 	if err != nil {
 		return ctx, err
 	}

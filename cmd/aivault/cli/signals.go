@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -27,31 +26,24 @@ func (i *interruption) code() int {
 }
 
 // untilSignal returns a context that the first SIGINT or SIGTERM ends, so that
-// commands stop where they can be resumed. The second ends the process.
+// commands stop where they can be resumed. The second ends the process, as if
+// nobody listened.
 func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
-		var first *interruption
-		for {
-			select {
-			case s := <-signals:
-				if first != nil {
-					fmt.Fprintln(os.Stderr, "aivault: ended at once by a second signal")
-					os.Exit(first.code())
-				}
-				first = &interruption{s}
-				cancel(first)
-			case <-done:
-				return
-			}
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(&interruption{s})
+		case <-done:
+			signal.Stop(signals)
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(signals)
 		close(done)
 		<-gone
 		cancel(nil)

@@ -74,6 +74,6 @@ func interruptible(ctx context.Context, read func() (string, error)) (string, er
 	case a := <-got:
 		return a.text, a.err
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		return "", ctx.Err()
 	}
 }
