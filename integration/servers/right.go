@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ func VersityGW(t testing.TB, o Options) *S3 {
 	start(t, s, "/", func(addr string) *exec.Cmd {
 		args := append(append(append([]string{"--port", addr}, global...), backend...), s.DataDir)
 		cmd := exec.Command(program, args...)
-		cmd.Env = environ("ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
+		cmd.Env = environ("ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 		return cmd
 	})
 	return s
@@ -48,7 +49,7 @@ func MinIO(t testing.TB, o Options) *S3 {
 	}
 	start(t, s, "/minio/health/live", func(addr string) *exec.Cmd {
 		cmd := exec.Command(program, append(args, "--address", addr, s.DataDir)...)
-		cmd.Env = environ("MINIO_ROOT_USER="+accessKey, "MINIO_ROOT_PASSWORD="+secretKey, "MINIO_UPDATE=off", "MINIO_BROWSER=off")
+		cmd.Env = environ("MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey, "MINIO_UPDATE=off", "MINIO_BROWSER=off")
 		return cmd
 	})
 	return s
@@ -56,7 +57,7 @@ func MinIO(t testing.TB, o Options) *S3 {
 
 func prepare(t testing.TB, o Options) *S3 {
 	t.Helper()
-	s := &S3{Insecure: !o.TLS, AccessKey: accessKey, SecretKey: secretKey, DataDir: o.DataDir}
+	s := &S3{Insecure: !o.TLS, AccessKey: cmp.Or(o.AccessKey, accessKey), SecretKey: cmp.Or(o.SecretKey, secretKey), DataDir: o.DataDir}
 	if s.DataDir == "" {
 		s.DataDir = t.TempDir()
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	TLS        bool   // with a certificate authority made for the occasion
 	Versioning bool   // buckets can keep versions, and lock objects
 	DataDir    string // where objects are; empty: a temporary directory
+	AccessKey  string // empty: the same for every server
+	SecretKey  string
 }
 
 // S3 is a running server, or a proxy in front of one.
@@ -61,8 +63,9 @@ func (s *S3) URL(bucket, prefix string) string {
 }
 
 // Environ is what a process needs in its environment to use the server.
-func (s *S3) Environ() []string {
-	return []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_EC2_METADATA_DISABLED=true"}
+// prefix is empty for the vault's storage, or AIVAULT_CUSTODY_ for the keeper's.
+func (s *S3) Environ(prefix string) []string {
+	return []string{prefix + "AWS_ACCESS_KEY_ID=" + s.AccessKey, prefix + "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_EC2_METADATA_DISABLED=true"}
 }
 
 // Client is minio-go's, which shares no code with the store under test but the
