@@ -21,11 +21,11 @@ func marshal(v any) string {
 func FuzzDecodePart(f *testing.F) {
 	for _, files := range [][]File{smallFiles(3), {largeFile("x", 3)}, {{Path: "\xff", Mode: Directory, SHA256: nothing}}} {
 		for _, p := range build(f, SecretFrom(fixed(0, "key")), files) {
-			f.Add(p.Plain)
+			f.Add(p.First, p.Plain)
 		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := DecodePart(b)
+	f.Fuzz(func(t *testing.T, first string, b []byte) {
+		p, err := DecodePart(first, b)
 		if err != nil {
 			return
 		}
@@ -44,10 +44,10 @@ func FuzzDecodePart(f *testing.F) {
 
 func FuzzDecodeNode(f *testing.F) {
 	for _, n := range collect(f, Nodes(SecretFrom(fixed(0, "key")), []Ref{{"a", *fixedChunk(1, 1)}, {"\xff", *fixedChunk(2, 2)}})) {
-		f.Add(n.Plain)
+		f.Add(n.First, n.Plain)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		n, err := DecodeNode(b)
+	f.Fuzz(func(t *testing.T, first string, b []byte) {
+		n, err := DecodeNode(first, b)
 		if err != nil {
 			return
 		}

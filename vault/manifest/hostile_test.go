@@ -38,7 +38,11 @@ func (h *hostilePart) decode() error {
 	for i := range h.entries {
 		entries = append(entries, marshal(h.entries[i].wire()))
 	}
-	_, err := DecodePart([]byte(fmt.Sprintf(`{"format":"%s","chunks":[%s],"entries":[%s]}`, partFormat, strings.Join(chunks, ","), strings.Join(entries, ","))))
+	first := ""
+	if len(h.entries) > 0 {
+		first = h.entries[0].Path
+	}
+	_, err := DecodePart(first, []byte(fmt.Sprintf(`{"format":"%s","chunks":[%s],"entries":[%s]}`, partFormat, strings.Join(chunks, ","), strings.Join(entries, ","))))
 	return err
 }
 
@@ -144,7 +148,7 @@ func TestHostileSpellings(t *testing.T) {
 		if name != "format alone" && plain == string(good.Plain) {
 			t.Errorf("%s: nothing was changed", name)
 		}
-		if _, err := DecodePart([]byte(plain)); !errors.Is(err, ErrMalformed) {
+		if _, err := DecodePart("a", []byte(plain)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -155,7 +159,7 @@ func TestManyElementsDoNotAmplify(t *testing.T) {
 	plain := []byte(fmt.Sprintf(`{"format":"%s","chunks":[],"entries":[%s{}]}`, partFormat, strings.Repeat("{},", 1<<20)))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := DecodePart(plain); err == nil {
+	if _, err := DecodePart("", plain); err == nil {
 		t.Fatal("it was accepted")
 	}
 	runtime.ReadMemStats(&after)
@@ -213,6 +217,10 @@ func TestSequenceComparesWithTheRoot(t *testing.T) {
 	}
 	parts[0].First = "another"
 	if _, err := read(rootOf(files, refs(parts)), parts); !errors.Is(err, ErrMalformed) {
-		t.Errorf("first path: %v", err)
+		t.Errorf("first path of a part: %v", err)
+	}
+	node := collect(t, Nodes(NewSecret(), refs(parts)))[0]
+	if _, err := DecodeNode("d", node.Plain); !errors.Is(err, ErrMalformed) {
+		t.Errorf("first path of a node: %v", err)
 	}
 }

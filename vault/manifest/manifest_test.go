@@ -19,11 +19,11 @@ func read(root *Root, parts []Encoded) ([]File, error) {
 	var files []File
 	seq := NewSequence(root)
 	for i, enc := range parts {
-		p, err := DecodePart(enc.Plain)
+		p, err := DecodePart(enc.First, enc.Plain)
 		if err != nil {
 			return nil, fmt.Errorf("part %d: %w", i, err)
 		}
-		if err := seq.Add(enc.First, p); err != nil {
+		if err := seq.Add(p); err != nil {
 			return nil, fmt.Errorf("part %d: %w", i, err)
 		}
 		for _, e := range p.Entries {
@@ -145,7 +145,7 @@ func TestNodes(t *testing.T) {
 	nodes := collect(t, Nodes(NewSecret(), list))
 	var got []Ref
 	for _, enc := range nodes {
-		n, err := DecodeNode(enc.Plain)
+		n, err := DecodeNode(enc.First, enc.Plain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,11 +267,11 @@ func TestUnknownVersionsAskForAnUpgrade(t *testing.T) {
 	}
 	newer := func(s string) []byte { return []byte(strings.Replace(s, "/1", "/2", 1)) }
 	for name, err := range map[string]error{
-		"part":     second(DecodePart(newer(part))),
-		"node":     second(DecodeNode(newer(node))),
+		"part":     second(DecodePart(files[0].Path, newer(part))),
+		"node":     second(DecodeNode(files[0].Path, newer(node))),
 		"root":     second(DecodeRoot(newer(string(root)))),
 		"r":        second(DecodeReferences(newer(string(references)))),
-		"encoding": second(DecodePart([]byte(strings.Replace(part, `"none"`, `"zstd"`, 1)))),
+		"encoding": second(DecodePart(files[0].Path, []byte(strings.Replace(part, `"none"`, `"zstd"`, 1)))),
 	} {
 		if !errors.Is(err, entry.ErrUpgrade) || errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)

@@ -100,9 +100,10 @@ func (w *wireEntry) entry() (Entry, error) {
 	return e, nil
 }
 
-// DecodePart decodes and checks a part. Errors wrap ErrMalformed or
-// entry.ErrUpgrade. What holds between parts is for [Sequence] to check.
-func DecodePart(b []byte) (*Part, error) {
+// DecodePart decodes and checks a part that a ref says to begin with first.
+// Errors wrap ErrMalformed or entry.ErrUpgrade. What holds between parts is for
+// [Sequence] to check.
+func DecodePart(first string, b []byte) (*Part, error) {
 	var w wirePart
 	if err := decode(b, partFormat, MaxPart, &w); err != nil {
 		return nil, err
@@ -119,7 +120,13 @@ func DecodePart(b []byte) (*Part, error) {
 			return nil, err
 		}
 	}
-	return p, p.check()
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if p.Entries[0].Path != first {
+		return nil, malformed("part %q begins with %q", first, p.Entries[0].Path)
+	}
+	return p, nil
 }
 
 // check checks what a part's entries and chunks say about each other.
@@ -168,9 +175,9 @@ func (p *Part) check() error {
 	return nil
 }
 
-// DecodeNode decodes and checks a node. Errors wrap ErrMalformed or
-// entry.ErrUpgrade.
-func DecodeNode(b []byte) (*Node, error) {
+// DecodeNode decodes and checks a node that a ref says to begin with first.
+// Errors wrap ErrMalformed or entry.ErrUpgrade.
+func DecodeNode(first string, b []byte) (*Node, error) {
 	var w wireNode
 	if err := decode(b, nodeFormat, MaxPart, &w); err != nil {
 		return nil, err
@@ -179,7 +186,13 @@ func DecodeNode(b []byte) (*Node, error) {
 		return nil, malformed("a node without parts")
 	}
 	refs, err := decodeRefs(w.Parts)
-	return &Node{Parts: refs}, err
+	if err != nil {
+		return nil, err
+	}
+	if refs[0].First != first {
+		return nil, malformed("node %q begins with %q", first, refs[0].First)
+	}
+	return &Node{Parts: refs}, nil
 }
 
 // decodeRefs checks that first paths do not fall: parts that continue one large

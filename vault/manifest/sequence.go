@@ -56,12 +56,8 @@ type Sequence struct {
 // NewSequence returns a Sequence for the manifest with this root.
 func NewSequence(r *Root) *Sequence { return &Sequence{hash: NewVersionHash(r.Salt)} }
 
-// Add checks the next part, which its ref says to begin with first. Errors wrap
-// ErrMalformed.
-func (s *Sequence) Add(first string, p *Part) error {
-	if p.Entries[0].Path != first {
-		return malformed("part %q begins with %q", first, p.Entries[0].Path)
-	}
+// Add checks the next part. Errors wrap ErrMalformed.
+func (s *Sequence) Add(p *Part) error {
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		if err := s.order.next(e); err != nil {

@@ -32,10 +32,10 @@ type step struct {
 // content reads every file, in order, chunks ahead of it.
 func (c *checker) content(ctx context.Context) error {
 	v := c.version
-	// ahead has at most jobs+1 stretches under way, each with one buffer of either
-	// kind, so the one that is waited for always gets its own.
+	// ahead has at most n+1 stretches under way, so each gets its buffer: the one
+	// that is waited for does not wait for one that comes after it.
 	n := jobs(v.Jobs) - 1
-	plain, sealed := newPool(n+2, plainSize), newPool(n+2, sealedSize)
+	plain, sealed := newPool(n+1, plainSize), newPool(plainBuffers(), sealedSize)
 	known := make(map[string]error) // problems that were found before; fetches run beside this goroutine
 	for key, p := range c.problems {
 		known[key] = p.Err

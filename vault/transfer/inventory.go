@@ -55,7 +55,7 @@ func (inv *inventory) chunk(c *manifest.Chunk) *coverage {
 func (inv *inventory) add(l *loaded) error {
 	inv.addRef(&l.ref)
 	key := l.ref.Key(inv.version.Artefact)
-	if err := inv.seq.Add(l.ref.First, l.part); err != nil {
+	if err := inv.seq.Add(l.part); err != nil {
 		return damaged(key, err)
 	}
 	table, err := inv.addChunks(l.part)

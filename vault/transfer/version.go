@@ -153,7 +153,7 @@ func (v *Version) parts(ctx context.Context, wanted func(first, last string) boo
 		plain, err := v.read(ctx, &l.ref.Chunk)
 		if err == nil {
 			l.size = len(plain)
-			l.part, err = manifest.DecodePart(plain)
+			l.part, err = manifest.DecodePart(l.ref.First, plain)
 		}
 		return l.judge(v, err)
 	})
@@ -190,7 +190,10 @@ func (v *Version) refs(ctx context.Context, wanted func(first, last string) bool
 		for n, err := range ahead(ctx, 1, nodes, func(ctx context.Context, n node) (node, error) {
 			plain, err := v.read(ctx, &n.ref.Chunk)
 			if err == nil {
-				n.parts, err = decodeNode(n.ref.First, plain)
+				var decoded *manifest.Node
+				if decoded, err = manifest.DecodeNode(n.ref.First, plain); err == nil {
+					n.parts = decoded.Parts
+				}
 			}
 			n.loaded, err = n.judge(v, err)
 			return n, err
@@ -212,17 +215,6 @@ func (v *Version) refs(ctx context.Context, wanted func(first, last string) bool
 			}
 		}
 	}
-}
-
-func decodeNode(first string, plain []byte) ([]manifest.Ref, error) {
-	n, err := manifest.DecodeNode(plain)
-	if err != nil {
-		return nil, err
-	}
-	if n.Parts[0].First != first {
-		return nil, fmt.Errorf("%w: node %q begins with %q", manifest.ErrMalformed, first, n.Parts[0].First)
-	}
-	return n.Parts, nil
 }
 
 // among yields those of refs that are wanted; next is the first path after them.
