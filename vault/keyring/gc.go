@@ -84,7 +84,7 @@ func (r *Ring) children(ctx context.Context, part string) ([]canonical.ID, error
 func (r *Ring) collectBegun(ctx context.Context, a *state.Artefact, begun []canonical.ID, before time.Time, op canonical.ID, e *eraser, out *Collected) error {
 	var old, take []canonical.ID
 	for _, vid := range begun {
-		if a.Condemned(vid) {
+		if r.neverCommits(a, vid) {
 			take = append(take, vid)
 			continue
 		}
@@ -104,7 +104,7 @@ func (r *Ring) collectBegun(ctx context.Context, a *state.Artefact, begun []cano
 			return err
 		}
 		for _, vid := range vids {
-			if a.Condemned(vid) || r.variant.condemnBlind {
+			if r.neverCommits(a, vid) || r.variant.condemnBlind {
 				out.Condemned = append(out.Condemned, vid)
 			}
 		}
@@ -115,6 +115,11 @@ func (r *Ring) collectBegun(ctx context.Context, a *state.Artefact, begun []cano
 		}
 	}
 	return nil
+}
+
+// neverCommits reports whether no entry can make a version of an id any more.
+func (r *Ring) neverCommits(a *state.Artefact, vid canonical.ID) bool {
+	return a.Condemned(vid) || a.Ended && a.Version(vid) == nil
 }
 
 // newest returns the storage time of the newest object of a version.
@@ -131,7 +136,8 @@ func (r *Ring) newest(ctx context.Context, vid canonical.ID) (time.Time, error) 
 	return newest, nil
 }
 
-// condemn appends a condemn entry. A version that commits before it stays.
+// condemn appends a condemn entry, unless the artefact has ended, which condemns
+// everything. A version that commits before it stays.
 func (r *Ring) condemn(ctx context.Context, vids []canonical.ID, op canonical.ID) error {
 	for attempt := 0; ; attempt++ {
 		err := r.Ledger.Append(ctx, state.KindCondemn, state.Versions{Versions: vids}, op)
@@ -144,7 +150,7 @@ func (r *Ring) condemn(ctx context.Context, vids []canonical.ID, op canonical.ID
 		if err := journal.Pause(ctx, attempt); err != nil {
 			return err
 		}
-		if _, err := r.fold(ctx); err != nil {
+		if a, err := r.fold(ctx); err != nil || a.Ended {
 			return err
 		}
 	}

@@ -80,6 +80,7 @@ type Ring struct {
 // everything but those tests.
 type variant struct {
 	openFor   func(*state.Artefact, *state.Epoch) bool         // may a candidate still become current
+	awaits    func(*state.Artefact, *state.Epoch) bool         // may an intent still get its candidate
 	more      func(*Ring, *state.Artefact, *state.Epoch) error // may more tables be written for it
 	doomed    func(*state.Artefact) []*state.Epoch             // whose keys does step 7 destroy
 	abandoned func(*state.Artefact, *state.Epoch) bool         // may the keys of an intent be destroyed

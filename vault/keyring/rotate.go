@@ -143,12 +143,12 @@ func (rot *rotation) step(ctx context.Context, a *state.Artefact) error {
 		}
 	}
 	for _, ep := range slices.Backward(a.Epochs) {
-		if !rot.given[ep.EID] && awaits(a, ep) {
+		if !rot.given[ep.EID] && rot.awaits(a, ep) {
 			return rot.propose(ctx, a, ep)
 		}
 	}
 	eid := canonical.NewID()
-	if rot.variant.oldFold {
+	if rot.variant.oldFold && rot.old == nil {
 		rot.old = a.LiveSet()
 	}
 	if err := rot.append(ctx, state.KindIntent, state.Intent{EID: eid, Label: state.EpochLabel(a.Vault.Genesis, a.ID, eid), Custody: a.Vault.Custody}); err != nil {
@@ -171,7 +171,10 @@ func (r *Ring) openFor(a *state.Artefact, ep *state.Epoch) bool {
 
 // awaits reports whether an intent may still get its candidate, and the
 // candidate become current.
-func awaits(a *state.Artefact, ep *state.Epoch) bool {
+func (r *Ring) awaits(a *state.Artefact, ep *state.Epoch) bool {
+	if f := r.variant.awaits; f != nil {
+		return f(a, ep)
+	}
 	return ep.AwaitsCandidate() && !ep.DeathSinceIntent() && ep.Custody.Mode == a.Vault.Custody.Mode &&
 		slices.Equal(ep.Custody.Keepers, a.Vault.Custody.Keepers)
 }
@@ -209,7 +212,7 @@ func (rot *rotation) propose(ctx context.Context, a *state.Artefact, ep *state.E
 	if err != nil {
 		return err
 	}
-	if !awaits(a, ep) {
+	if !rot.awaits(a, ep) {
 		return errAbandoned // for now: a candidate that stands is taken up if its seed is there
 	}
 	d := &draft{ep: ep, recipient: c.Recipient, key: key}

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,15 +25,13 @@ type Symbolic struct{}
 
 var _ seal.Cipher = Symbolic{}
 
-// term is a sealed object.
+// term is a sealed object: a line that says to whom, and the plaintext.
 type term struct {
-	Symbolic int      `json:"symbolic"`
-	Nonce    string   `json:"nonce"`
-	To       []string `json:"to"`
-	Plain    []byte   `json:"plain"`
+	to    []string
+	plain []byte
 }
 
-var termPrefix = []byte(`{"symbolic":1,`)
+var termPrefix = []byte("symbolic/1 ")
 
 // symbolicKey opens terms. A member's recipient is that of their real identity,
 // since entries name that one.
@@ -80,18 +77,23 @@ func (Symbolic) Seal(plaintext []byte, recipients ...string) ([]byte, error) {
 	if len(recipients) == 0 {
 		return nil, fmt.Errorf("seal to nobody")
 	}
-	return json.Marshal(term{Symbolic: 1, Nonce: rand.Text(), To: recipients, Plain: plaintext})
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s%s %x %s\n", termPrefix, rand.Text(), sha256.Sum256(plaintext), strings.Join(recipients, " "))
+	b.Write(plaintext)
+	return b.Bytes(), nil
 }
 
 func parseTerm(sealed []byte) (*term, error) {
-	var t term
-	if !bytes.HasPrefix(sealed, termPrefix) {
+	rest, ok := bytes.CutPrefix(sealed, termPrefix)
+	line, plain, ok2 := bytes.Cut(rest, []byte("\n"))
+	words := strings.Split(string(line), " ")
+	if !ok || !ok2 || len(words) < 3 {
 		return nil, seal.ErrFormat
 	}
-	if err := json.Unmarshal(sealed, &t); err != nil {
-		return nil, fmt.Errorf("%w: %w", seal.ErrCorrupt, err)
+	if words[1] != fmt.Sprintf("%x", sha256.Sum256(plain)) {
+		return nil, seal.ErrCorrupt
 	}
-	return &t, nil
+	return &term{to: words[2:], plain: plain}, nil
 }
 
 // Recipient implements [seal.Key].
@@ -103,7 +105,7 @@ func (k *symbolicKey) Open(sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(t.To) != 1 {
+	if len(t.to) != 1 {
 		return nil, seal.ErrFormat
 	}
 	return k.open(t)
@@ -119,10 +121,10 @@ func (k *symbolicKey) OpenShared(sealed []byte) ([]byte, error) {
 }
 
 func (k *symbolicKey) open(t *term) ([]byte, error) {
-	if !slices.Contains(t.To, k.recipient) {
+	if !slices.Contains(t.to, k.recipient) {
 		return nil, seal.ErrNoMatch
 	}
-	return t.Plain, nil
+	return bytes.Clone(t.plain), nil
 }
 
 // RevealSeed implements [seal.Key].
