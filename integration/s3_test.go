@@ -180,6 +180,15 @@ func objectLock(t *testing.T, server *servers.S3) {
 		t.Errorf("erase of a key whose hold was lifted: %v, %v", got, err)
 	}
 
+	// The probe tries the lock out, and leaves nothing behind.
+	c, err := store.Probe(ctx)
+	if err != nil || c.Locked || !c.Versioned || len(c.Refusals()) > 0 || slices.ContainsFunc(c.Notes, func(n string) bool { return strings.Contains(n, "lock") }) {
+		t.Errorf("measured %+v, %q, %v", c, c.Refusals(), err)
+	}
+	for in, err := range store.List(ctx, "probe/", backends.ListOptions{Versions: true}) {
+		t.Errorf("the probe left %+v, %v", in, err)
+	}
+
 	// A default retention locks whatever is put, the probe's objects as well.
 	mode, days, unit := minio.Compliance, uint(1), minio.Days
 	if err := client.SetObjectLockConfig(ctx, "locked", &mode, &days, &unit); err != nil {
@@ -190,7 +199,7 @@ func objectLock(t *testing.T, server *servers.S3) {
 	if err != nil || len(got) != 1 || got[0].Ref != in.Ref || got[0].Why != "compliance lock" || got[0].Until.Sub(time.Now()) < 23*time.Hour {
 		t.Errorf("erase under a default retention: %+v, %v", got, err)
 	}
-	c, err := store.Probe(ctx)
+	c, err = store.Probe(ctx)
 	if err != nil || !c.Locked || !c.Versioned || len(c.Refusals()) > 0 {
 		t.Errorf("measured %+v, %q, %v", c, c.Refusals(), err)
 	}

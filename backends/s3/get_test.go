@@ -68,6 +68,19 @@ func TestGetWithoutLength(t *testing.T) {
 	}
 }
 
+// The answer to a HEAD tells the length of a body that does not come.
+func TestHeadHasNoBody(t *testing.T) {
+	s := open(t, roundTrip(func(*http.Request) (*http.Response, error) {
+		resp := answerWith(404, nil, "")
+		resp.ContentLength = 100
+		return resp, nil
+	}))
+	_, _, err := s.Get(t.Context(), backends.Ref{Key: "k"}, 0, 0)
+	if !errors.Is(err, backends.NotExist) || errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
+
 // A body that ends early ends in an error, one that goes on is cut.
 func TestGetBodyLength(t *testing.T) {
 	for said, want := range map[int64]string{3: "abc", 5: "abcde", 9: "abcde"} {

@@ -127,6 +127,9 @@ func TestOrder(t *testing.T) {
 	if got := sts.seen[0].Form.Get("WebIdentityToken"); got != "jwt" {
 		t.Errorf("token sent is %q", got)
 	}
+	if got := sts.seen[0].Form.Get("RoleSessionName"); got != "aivault" {
+		t.Errorf("session is called %q", got)
+	}
 	if sts.seen[0].Header.Get("Authorization") != "" {
 		t.Error("AssumeRoleWithWebIdentity must not be signed")
 	}
@@ -155,7 +158,7 @@ func TestProfiles(t *testing.T) {
 			credentials: "[default]\naws_access_key_id=f\naws_secret_access_key=s", want: "f"},
 		{name: "named", profile: "prod", config: "[profile prod]\naws_access_key_id=p\naws_secret_access_key=s", want: "p"},
 		{name: "quoted", profile: "a b", config: "[profile \"a b\"]\naws_access_key_id=q\naws_secret_access_key=s", want: "q"},
-		{name: "nested settings are not keys", config: "[default]\ns3 =\n  aws_access_key_id = x\naws_access_key_id=n\naws_secret_access_key=s", want: "n"},
+		{name: "nested settings are not keys", config: "[default]\nAWS_Access_Key_ID=n\naws_secret_access_key=s\ns3 =\n  aws_access_key_id = x\n", want: "n"},
 		{name: "unknown", profile: "nope", config: "[default]", refused: `no such profile: "nope"`},
 		{name: "a config section without the word profile", profile: "prod", config: "[prod]\naws_access_key_id=p\naws_secret_access_key=s", refused: "no such profile"},
 		{name: "half a pair", profile: "h", credentials: "[h]\naws_access_key_id=h", refused: "only one of"},
@@ -178,6 +181,7 @@ func TestProfiles(t *testing.T) {
 		{name: "process that fails", profile: "p", config: "[profile p]\ncredential_process = false", refused: "exit status 1"},
 		{name: "process that prints without end", profile: "p", config: "[profile p]\ncredential_process = yes", refused: "printed more than"},
 		{name: "open quote", profile: "p", config: "[profile p]\ncredential_process = echo 'x", refused: "quote"},
+		{name: "session contradicted", profile: "s", config: "[profile s]\nsso_session=x\nsso_account_id=1\nsso_role_name=r\nsso_start_url=https://a\n[sso-session x]\nsso_start_url=https://b\nsso_region=r", refused: "sso_start_url differs"},
 		{name: "no session", profile: "s", config: "[profile s]\nsso_session=x\nsso_account_id=1\nsso_role_name=r", refused: "no [sso-session x]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -218,6 +222,43 @@ func TestProcessSeesNoIdentity(t *testing.T) {
 	e.write(t, ".aws/config", "[default]\ncredential_process = "+script)
 	if v := mustGet(t, Options{Lookup: e.lookup}); v.AccessKey != "seen:" {
 		t.Fatalf("the helper saw %q", v.AccessKey)
+	}
+}
+
+func TestNamedProfileMustExist(t *testing.T) {
+	e := machine(t, env{"AWS_PROFILE": "nope"})
+	e.write(t, ".aws/config", "[default]\naws_access_key_id=d\naws_secret_access_key=s")
+	if v, err := get(t, Options{Lookup: e.lookup}); !errors.Is(err, errNoProfile) {
+		t.Fatalf("got %v, %v", v, err)
+	}
+}
+
+// Services that answer without saying what they were asked for.
+func TestEmptyAnswers(t *testing.T) {
+	answer := ""
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, answer) })
+	e := machine(t, env{
+		"AWS_ENDPOINT_URL_STS": s.URL, "AWS_ENDPOINT_URL_SSO": s.URL, "AWS_CONTAINER_CREDENTIALS_FULL_URI": s.URL,
+	})
+	e.write(t, ".aws/config", "[profile sso]\nsso_start_url=corp\nsso_region=r\nsso_account_id=1\nsso_role_name=r\n[profile role]\nrole_arn=r\nsource_profile=role\naws_access_key_id=a\naws_secret_access_key=s\n")
+	e.write(t, ".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json", `{"accessToken":"t","expiresAt":"2999-01-01T00:00:00Z"}`)
+	for _, profile := range []string{"sso", "role", ""} {
+		for _, answer = range []string{
+			"", "{}", "<x/>", "<x", `{"roleCredentials":{"accessKeyId":"a"}}`, `{"AccessKeyId":"a"}`,
+			`{"Code":"Failed","AccessKeyId":"a","SecretAccessKey":"s"}`,
+			"<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>a</AccessKeyId></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+		} {
+			if v, err := get(t, Options{Lookup: e.lookup, Profile: profile}); err == nil || errors.Is(err, ErrNone) {
+				t.Errorf("profile %q, answer %q: %v, %v", profile, answer, v, err)
+			}
+		}
+	}
+}
+
+func TestContainerTokenStaysHere(t *testing.T) {
+	e := machine(t, env{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/creds", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t"})
+	if _, err := get(t, Options{Lookup: e.lookup}); err == nil || !strings.Contains(err.Error(), "neither https nor local") {
+		t.Fatal(err)
 	}
 }
 
