@@ -29,6 +29,13 @@ const (
 // anew, under the number it then gets. Any other error leaves it open whether
 // the entry stands; the next Read tells, by the entry's operation id.
 func (j *Journal) Append(ctx context.Context, log *Log, e *entry.Entry, seal func(plain []byte) ([]byte, error)) (*Log, error) {
+	var prev *entry.Entry
+	if n := len(log.Entries); n > 0 {
+		prev = log.Entries[n-1]
+	}
+	if err := j.Follows(e, prev); err != nil {
+		return nil, fmt.Errorf("appending entry %d to %s: %w", e.Seq, j.Prefix, err)
+	}
 	entries := append(log.Entries[:len(log.Entries):len(log.Entries)], e)
 	sealed, err := seal(encodeObject(entries))
 	if err != nil {

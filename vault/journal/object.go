@@ -30,9 +30,9 @@ const (
 )
 
 var (
-	// ErrUnverifiable marks an object at or below the head that does not verify,
-	// or is missing: the journal must not be read past it.
-	ErrUnverifiable = errors.New("journal does not verify")
+	// ErrUnverifiable is entry.ErrUnverifiable. It marks an object at or below the
+	// head that does not verify, or is missing.
+	ErrUnverifiable = entry.ErrUnverifiable
 	// ErrJunk marks an unverifiable object right above the head. Nobody can go on
 	// until a skip entry passes over it.
 	ErrJunk = errors.New("junk in the next slot of the journal")
@@ -82,7 +82,8 @@ func encodeObject(entries []*entry.Entry) []byte {
 
 // decodeObject reads the plaintext of the object in slot seq: the entry of that
 // number and verbatim copies of those before it, chained, back to its base.
-func decodeObject(plain []byte, seq uint64, genesis canonical.Digest, id string) ([]*entry.Entry, error) {
+// Copies of what stands in have are not parsed again.
+func decodeObject(plain []byte, seq uint64, genesis canonical.Digest, id string, have *Log) ([]*entry.Entry, error) {
 	rest, ok := bytes.CutPrefix(plain, []byte(magic))
 	if !ok {
 		if bytes.HasPrefix(plain, []byte("aivault-journal/")) {
@@ -95,14 +96,24 @@ func decodeObject(plain []byte, seq uint64, genesis canonical.Digest, id string)
 	}
 	var out []*entry.Entry
 	for len(rest) > 0 {
+		if len(out) == span {
+			return nil, fmt.Errorf("%w: more than %d entries", entry.ErrMalformed, span)
+		}
 		line, more, ok := bytes.Cut(rest, []byte("\n"))
 		if !ok {
 			return nil, fmt.Errorf("%w: unfinished line", entry.ErrMalformed)
 		}
 		rest = more
-		e, err := entry.Parse(line)
-		if err != nil {
-			return nil, err
+		next := base(seq)
+		if len(out) > 0 {
+			next = out[len(out)-1].Seq + 1
+		}
+		e := have.At(next)
+		if e == nil || !bytes.Equal(e.Raw, line) {
+			var err error
+			if e, err = entry.Parse(line); err != nil {
+				return nil, err
+			}
 		}
 		if len(out) == 0 {
 			if e.Journal != id || e.Genesis != genesis && !(id == entry.VaultJournal && e.Seq == 0) {
@@ -124,6 +135,12 @@ func decodeObject(plain []byte, seq uint64, genesis canonical.Digest, id string)
 		return nil, fmt.Errorf("%w: the object in slot %d starts at entry %d, not %d", entry.ErrChain, seq, out[0].Seq, want)
 	}
 	return out, nil
+}
+
+// firstEntry reads the first entry of an object's plaintext.
+func firstEntry(plain []byte) (*entry.Entry, error) {
+	line, _, _ := bytes.Cut(bytes.TrimPrefix(plain, []byte(magic)), []byte("\n"))
+	return entry.Parse(line)
 }
 
 // follows checks one link of the chain, gaps of skip entries included.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/state"
@@ -17,44 +18,75 @@ type Artefact struct {
 	ID      canonical.Digest
 	vault   *Vault
 	journal journal.Journal
-	log     *journal.Log
+	log     *journal.Log // what is folded
 	state   *state.Artefact
-	last    *entry.Entry
-	ctx     context.Context
+	ctx     context.Context // of the present call, for what state and journal call back
+	learned bool            // this call has looked for newer metadata identities
 }
 
 // Artefact returns the ledger of the artefact with this id. Nothing is read yet.
 func (v *Vault) Artefact(id canonical.Digest) *Artefact {
 	a := &Artefact{ID: id, vault: v}
 	a.journal = journal.Journal{Store: v.Store, Prefix: ArtefactPrefix(id) + "log/", ID: id.String(), Genesis: v.State().Genesis, Stall: v.Stall,
-		Open: func(sealed []byte) ([]byte, error) { return v.meta.open(a.ctx, sealed) }}
-	a.reset()
+		Open: a.open, Check: a.checkSigned}
+	a.state = state.NewArtefact(id, v.NameKey(), func(p entry.Position) (*state.Vault, error) { return v.at(a.ctx, p) }, v.Deviate)
 	return a
 }
 
 // ArtefactPrefix is where everything of an artefact stands.
 func ArtefactPrefix(id canonical.Digest) string { return "a/" + id.String() + "/" }
 
-func (a *Artefact) reset() {
-	a.state = state.NewArtefact(a.ID, a.vault.NameKey(), func(p entry.Position) (*state.Vault, error) { return a.vault.at(a.ctx, p) }, a.vault.Deviate)
-	a.log, a.last = nil, nil
+// open is the journal's Open. A slot may be sealed to a metadata identity that
+// is newer than what this client has read.
+func (a *Artefact) open(sealed []byte) ([]byte, error) {
+	plain, err := a.vault.meta.open(sealed)
+	if errors.Is(err, seal.ErrNoMatch) && !a.learned {
+		if err := a.vault.learn(a.ctx); err != nil {
+			return nil, err
+		}
+		a.learned = true
+		plain, err = a.vault.meta.open(sealed)
+	}
+	if err != nil {
+		return nil, journal.Unverified(err)
+	}
+	return plain, nil
+}
+
+// checkSigned is the journal's Check: an entry says itself by which state of the
+// vault its author is known.
+func (a *Artefact) checkSigned(ctx context.Context, _ []*entry.Entry, e *entry.Entry) error {
+	at, err := a.vault.at(ctx, e.Vault)
+	if errors.Is(err, errNotInVault) {
+		return journal.Unverified(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := at.Verify(e); err != nil {
+		return journal.Unverified(err)
+	}
+	return nil
 }
 
 // Fold brings the artefact up to date. A journal without entries gives
-// journal.ErrEmpty and, so that it can be registered, the empty state.
+// journal.ErrEmpty and, so that it can be registered, the empty state. After
+// another error what was folded stays, and Skip may be called if the error is
+// journal.ErrJunk.
 func (a *Artefact) Fold(ctx context.Context) (*state.Artefact, error) {
-	a.ctx = ctx
+	a.ctx, a.learned = ctx, false
 	log, err := a.journal.Read(ctx, a.log)
-	if errors.Is(err, journal.ErrEmpty) {
+	switch {
+	case errors.Is(err, journal.ErrEmpty):
 		return a.state, errors.Join(err, a.vault.checkEmpty(a.journal.ID))
+	case log == nil:
+		return nil, err
 	}
-	if log != nil {
-		if foldErr := a.adopt(ctx, log); foldErr != nil {
-			return nil, foldErr
-		}
+	if foldErr := a.adopt(ctx, log); foldErr != nil {
+		return nil, foldErr
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(a.vault.shutOutNow(err), a.vault.check(a.journal.ID, log))
 	}
 	if err := a.vault.recall(a.journal.ID, log); err != nil {
 		return nil, err
@@ -62,41 +94,34 @@ func (a *Artefact) Fold(ctx context.Context) (*state.Artefact, error) {
 	return a.state, nil
 }
 
+// adopt folds log. What was folded before stays, also if this fails.
 func (a *Artefact) adopt(ctx context.Context, log *journal.Log) error {
-	err := advance(ctx, &a.journal, log, (*artefactFolder)(a))
-	a.log = log
-	if err != nil {
-		if a.last == nil {
-			a.log = nil
-		} else {
-			a.log = log.Before(a.last.Seq + 1)
+	from := 0
+	if a.log != nil {
+		from = len(a.log.Entries)
+	}
+	for i, e := range log.Entries[from:] {
+		prev := (*entry.Entry)(nil)
+		if i += from; i > 0 {
+			prev = log.Entries[i-1]
+		}
+		err := a.checkSkipped(ctx, prev, e)
+		if err == nil {
+			_, err = a.state.Apply(e)
+		}
+		if err != nil {
+			if a.log = nil; i > 0 {
+				a.log = log.Before(e.Seq)
+			}
+			return fmt.Errorf("%s%s: %w", a.journal.Prefix, journal.Slot(e.Seq), err)
 		}
 	}
-	return err
-}
-
-type artefactFolder Artefact
-
-func (f *artefactFolder) head() *entry.Entry { return f.last }
-
-func (f *artefactFolder) apply(e *entry.Entry) error {
-	if _, err := f.state.Apply(e); err != nil {
-		return err
-	}
-	f.last = e
+	a.log = log
 	return nil
 }
 
-func (f *artefactFolder) verify(e *entry.Entry) error {
-	at := f.state.Vault
-	if at == nil || e.Vault.Seq > at.Head.Seq {
-		v, err := f.vault.at(f.ctx, e.Vault)
-		if err != nil {
-			return err
-		}
-		at = v
-	}
-	return at.Verify(e)
+func (a *Artefact) checkSkipped(ctx context.Context, prev, e *entry.Entry) error {
+	return checkSkipped(ctx, &a.journal, prev, e, func(passed *entry.Entry) error { return a.checkSigned(ctx, nil, passed) })
 }
 
 // State returns what Fold last returned.
@@ -105,18 +130,27 @@ func (a *Artefact) State() *state.Artefact { return a.state }
 // Log returns what was read of the journal, or nil.
 func (a *Artefact) Log() *journal.Log { return a.log }
 
-// Append writes an entry right after the head that was folded; errors as Vault.Append.
+// Append writes an entry right after the head that was folded. Errors:
+// state.ErrNotPermitted before anything is sent; journal.ErrLost if somebody was
+// faster: Fold and decide again; a *state.Void if the entry stands but does not
+// count.
 func (a *Artefact) Append(ctx context.Context, kind string, body any, op canonical.ID) error {
-	a.ctx = ctx
+	return a.append(ctx, kind, body, op, 0)
+}
+
+// append passes over so many slots.
+func (a *Artefact) append(ctx context.Context, kind string, body any, op canonical.ID, over int) error {
+	a.ctx, a.learned = ctx, false
 	v := a.vault.State()
 	h := entry.Header{Kind: kind, Critical: state.Critical(kind), Format: entry.Format, Genesis: v.Genesis,
-		Journal: a.journal.ID, Vault: v.Head, Author: a.vault.Author(), Time: a.vault.time(v.Time), Op: op}
-	log := a.log
+		Journal: a.journal.ID, Seq: uint64(over), Vault: v.Head, Author: a.vault.Author(), Time: a.vault.time(v.Time), Op: op}
+	log, prev := a.log, (*entry.Entry)(nil)
 	if log == nil {
 		log = &journal.Log{}
 	}
-	if len(log.Entries) > 0 {
-		h.Seq, h.Prev, h.Time = log.Head().Seq+1, log.Head().Hash, a.vault.time(a.state.Time)
+	if n := len(log.Entries); n > 0 {
+		prev = log.Entries[n-1]
+		h.Seq, h.Prev, h.Time = prev.Seq+1+uint64(over), prev.Hash, a.vault.time(a.state.Time)
 	}
 	name := a.state.Name
 	if r, ok := body.(state.Register); ok {
@@ -129,6 +163,9 @@ func (a *Artefact) Append(ctx context.Context, kind string, body any, op canonic
 	if err != nil {
 		return err
 	}
+	if err := a.checkSkipped(ctx, prev, e); err != nil {
+		return err
+	}
 	appended, err := a.journal.Append(ctx, log, e, func(plain []byte) ([]byte, error) {
 		return a.vault.Cipher.Seal(plain, v.CurrentMetadata().Recipient)
 	})
@@ -139,9 +176,7 @@ func (a *Artefact) Append(ctx context.Context, kind string, body any, op canonic
 	if err := a.adopt(ctx, appended); err != nil {
 		return err
 	}
-	if a.vault.Memory != nil {
-		a.vault.Memory.Remember(a.journal.ID, appended.Head())
-	}
+	a.vault.remember(a.journal.ID, appended)
 	if len(a.state.Voids) > voids {
 		return &a.state.Voids[voids]
 	}

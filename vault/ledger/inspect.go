@@ -11,13 +11,13 @@ func (v *Vault) Journal(ctx context.Context) *journal.Journal {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	j := v.journal
-	j.Open = func(sealed []byte) ([]byte, error) { return v.meta.open(ctx, sealed) }
+	j.Open = func(sealed []byte) ([]byte, error) { return v.meta.openSlot(ctx, sealed) }
 	return &j
 }
 
 // Journal returns the artefact's journal for a closer look at its slots.
 func (a *Artefact) Journal(ctx context.Context) *journal.Journal {
+	a.ctx, a.learned = ctx, false
 	j := a.journal
-	j.Open = func(sealed []byte) ([]byte, error) { return a.vault.meta.open(ctx, sealed) }
 	return &j
 }

@@ -4,7 +4,6 @@
 package ledger
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -80,19 +79,27 @@ func (s *Session) time(prev entry.Time) entry.Time {
 // recall refuses a log that lacks a head this client remembers or was given,
 // and remembers the new one.
 func (s *Session) recall(id string, log *journal.Log) error {
-	check := func(p entry.Position, what string) error {
-		e := log.At(p.Seq)
-		if e == nil {
-			return fmt.Errorf("%w: journal %s ends at entry %d, before entry %d, which %s", journal.ErrRolledBack, id, log.Head().Seq, p.Seq, what)
-		}
-		if e.Hash != p.Hash {
-			return fmt.Errorf("%w: entry %d of journal %s is another than %s", journal.ErrRolledBack, p.Seq, id, what)
-		}
-		return nil
+	if err := s.check(id, log); err != nil {
+		return err
+	}
+	s.remember(id, log)
+	return nil
+}
+
+func (s *Session) remember(id string, log *journal.Log) {
+	if s.Memory != nil {
+		s.Memory.Remember(id, log.Head())
+	}
+}
+
+// check is recall without remembering.
+func (s *Session) check(id string, log *journal.Log) error {
+	if len(log.Entries) == 0 {
+		return s.checkEmpty(id)
 	}
 	for _, p := range s.Pins {
 		if p.Journal == id {
-			if err := check(p.Position, "is pinned"); err != nil {
+			if err := checkHead(id, log, p.Position, "is pinned"); err != nil {
 				return err
 			}
 		}
@@ -101,11 +108,22 @@ func (s *Session) recall(id string, log *journal.Log) error {
 		return nil
 	}
 	if p, ok := s.Memory.Head(id); ok {
-		if err := check(p, "this client remembers"); err != nil {
-			return err
-		}
+		return checkHead(id, log, p, "this client remembers")
 	}
-	s.Memory.Remember(id, log.Head())
+	return nil
+}
+
+// checkHead refuses a log in which p does not stand.
+func checkHead(id string, log *journal.Log, p entry.Position, what string) error {
+	e := log.At(p.Seq)
+	switch {
+	case e == nil && p.Seq > log.Head().Seq:
+		return fmt.Errorf("%w: journal %s ends at entry %d, before entry %d, which %s", journal.ErrRolledBack, id, log.Head().Seq, p.Seq, what)
+	case e == nil:
+		return fmt.Errorf("%w: journal %s passes over entry %d, which %s", journal.ErrRolledBack, id, p.Seq, what)
+	case e.Hash != p.Hash:
+		return fmt.Errorf("%w: entry %d of journal %s is another than the one which %s", journal.ErrRolledBack, p.Seq, id, what)
+	}
 	return nil
 }
 
@@ -119,53 +137,6 @@ func (s *Session) checkEmpty(id string) error {
 	if s.Memory != nil {
 		if p, ok := s.Memory.Head(id); ok {
 			return fmt.Errorf("%w: journal %s is empty, but this client remembers entry %d", journal.ErrRolledBack, id, p.Seq)
-		}
-	}
-	return nil
-}
-
-// folder is the part of a fold that reading and appending need.
-type folder interface {
-	head() *entry.Entry // nil: nothing folded yet
-	apply(*entry.Entry) error
-	verify(*entry.Entry) error // signatures alone
-}
-
-// advance folds the entries of log that f has not seen. An entry that cannot be
-// verified is reported with its object; what stands before it is folded.
-func advance(ctx context.Context, j *journal.Journal, log *journal.Log, f folder) error {
-	for _, e := range log.Entries {
-		if h := f.head(); h != nil && e.Seq <= h.Seq {
-			continue
-		}
-		if err := checkSkipped(ctx, j, f, e); err != nil {
-			return err
-		}
-		if err := f.apply(e); err != nil {
-			return fmt.Errorf("%s%s: %w", j.Prefix, journal.Slot(e.Seq), err)
-		}
-	}
-	return nil
-}
-
-// checkSkipped sees to it that a skip entry passes over junk only: an entry
-// that verifies and follows the last good one must not be skipped.
-func checkSkipped(ctx context.Context, j *journal.Journal, f folder, e *entry.Entry) error {
-	skipped, err := e.Skipped()
-	if err != nil {
-		return fmt.Errorf("%w: %w", journal.ErrUnverifiable, err)
-	}
-	for _, slot := range skipped {
-		there, _, err := j.Object(ctx, slot.Seq)
-		if err != nil {
-			if journal.IsJunk(err) {
-				continue
-			}
-			return err
-		}
-		passed := there[len(there)-1]
-		if h := f.head(); (h == nil || passed.Prev == h.Hash) && f.verify(passed) == nil {
-			return fmt.Errorf("%w: entry %d skips entry %d, which verifies", journal.ErrUnverifiable, e.Seq, slot.Seq)
 		}
 	}
 	return nil

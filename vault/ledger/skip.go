@@ -2,92 +2,87 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/state"
 )
 
-// checkSlots refuses slots that are not, one by one, those right above head.
-func checkSlots(head entry.Position, slots []entry.SkippedSlot) error {
+// Skip passes over the unverifiable objects right above the head, see
+// vault/FORMAT.md §4.5. The ledger may be one that Open returned with an error.
+// Errors: journal.ErrRolledBack if a head that this client remembers, or was
+// given, is among what would be passed over; journal.ErrUnverifiable if readers
+// would refuse the entry; those of Append.
+func (v *Vault) Skip(ctx context.Context, slots []entry.SkippedSlot, reason string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := errors.Join(checkSlots(v.log, slots), v.check(entry.VaultJournal, v.log)); err != nil {
+		return err
+	}
+	return v.append(ctx, entry.KindSkip, entry.Skip{Slots: slots, Reason: reason}, canonical.NewID(), len(slots))
+}
+
+// Skip passes over the unverifiable objects right above what Fold could read.
+// Errors as Vault.Skip.
+func (a *Artefact) Skip(ctx context.Context, slots []entry.SkippedSlot, reason string) error {
+	log := a.log
+	if log == nil {
+		log = &journal.Log{}
+	}
+	if err := errors.Join(checkSlots(log, slots), a.vault.check(a.journal.ID, log)); err != nil {
+		return err
+	}
+	return a.append(ctx, entry.KindSkip, entry.Skip{Slots: slots, Reason: reason}, canonical.NewID(), len(slots))
+}
+
+// checkSlots refuses slots that are not, one by one, those right above the head.
+func checkSlots(log *journal.Log, slots []entry.SkippedSlot) error {
 	if len(slots) == 0 || len(slots) > entry.MaxSkipped {
 		return fmt.Errorf("%d slots: a skip entry names 1 to %d", len(slots), entry.MaxSkipped)
 	}
+	next := uint64(0)
+	if len(log.Entries) > 0 {
+		next = log.Head().Seq + 1
+	}
 	for i, s := range slots {
-		if want := head.Seq + 1 + uint64(i); s.Seq != want {
+		if want := next + uint64(i); s.Seq != want {
 			return fmt.Errorf("slot %d where %d is next after the last good entry", s.Seq, want)
 		}
 	}
 	return nil
 }
 
-// Skip passes over the unverifiable objects right above the head, see
-// vault/FORMAT.md §4.5. The ledger may be one that Open returned with an error.
-func (v *Vault) Skip(ctx context.Context, slots []entry.SkippedSlot, reason string) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	cur := v.current()
-	if err := checkSlots(cur.Head, slots); err != nil {
-		return err
-	}
-	h := entry.Header{Kind: entry.KindSkip, Critical: true, Format: entry.Format, Genesis: v.journal.Genesis, Journal: entry.VaultJournal,
-		Seq: cur.Head.Seq + 1 + uint64(len(slots)), Prev: cur.Head.Hash, Vault: cur.Head, Author: v.Author(), Time: v.time(cur.Time), Op: canonical.NewID()}
-	if err := cur.May(h.Author, h.Kind, "", h.Time); err != nil {
-		return err
-	}
-	e, err := entry.Sign(ctx, h, entry.Skip{Slots: slots, Reason: reason}, v.Signer)
+// checkSkipped sees to it that a skip entry e, right after prev, passes over
+// junk only. An object whose newest entry a member has signed is none, unless it
+// stands right above prev and cannot follow it: of one further up nobody can
+// tell what it followed.
+func checkSkipped(ctx context.Context, j *journal.Journal, prev, e *entry.Entry, signed func(*entry.Entry) error) error {
+	skipped, err := e.Skipped()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: skip entry %d: %w", state.ErrUnverifiable, e.Seq, err)
 	}
-	log, err := v.journal.Append(ctx, v.log, e, func(plain []byte) ([]byte, error) {
-		return v.Cipher.Seal(plain, cur.CurrentMetadata().Recipient)
-	})
-	if err != nil {
-		return err
-	}
-	return v.adopt(ctx, log)
-}
-
-// Skip passes over the unverifiable objects right above what Fold could read.
-func (a *Artefact) Skip(ctx context.Context, slots []entry.SkippedSlot, reason string) error {
-	a.ctx = ctx
-	v := a.vault.State()
-	log := a.log
-	if log == nil {
-		log = &journal.Log{}
-	}
-	h := entry.Header{Kind: entry.KindSkip, Critical: true, Format: entry.Format, Genesis: v.Genesis, Journal: a.journal.ID,
-		Vault: v.Head, Author: a.vault.Author(), Time: a.vault.time(v.Time), Op: canonical.NewID()}
-	if len(log.Entries) == 0 {
-		if len(slots) == 0 || slots[0].Seq != 0 {
-			return fmt.Errorf("the journal has no entry: slot 0 is next")
+	for i, slot := range skipped {
+		there, _, err := j.Object(ctx, slot.Seq)
+		if journal.IsJunk(err) {
+			continue
 		}
-		h.Seq = uint64(len(slots))
-	} else {
-		if err := checkSlots(log.Head(), slots); err != nil {
+		if err != nil {
 			return err
 		}
-		h.Seq, h.Prev, h.Time = log.Head().Seq+1+uint64(len(slots)), log.Head().Hash, a.vault.time(a.state.Time)
-	}
-	if err := v.May(h.Author, h.Kind, a.state.Name, h.Time); err != nil {
-		return err
-	}
-	e, err := entry.Sign(ctx, h, entry.Skip{Slots: slots, Reason: reason}, a.vault.Signer)
-	if err != nil {
-		return err
-	}
-	appended, err := a.journal.Append(ctx, log, e, func(plain []byte) ([]byte, error) {
-		return a.vault.Cipher.Seal(plain, v.CurrentMetadata().Recipient)
-	})
-	if err != nil {
-		return err
-	}
-	if err := a.adopt(ctx, appended); err != nil {
-		return err
-	}
-	if n := len(a.state.Voids); n > 0 && a.state.Voids[n-1].At == e.Position() {
-		return &a.state.Voids[n-1]
+		passed := there[len(there)-1]
+		err = signed(passed)
+		if journal.IsJunk(err) || errors.Is(err, state.ErrUnverifiable) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if i > 0 || j.Follows(passed, prev) == nil {
+			return fmt.Errorf("%w: entry %d passes over entry %d, which a member has signed", state.ErrUnverifiable, e.Seq, slot.Seq)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/dsse"
+	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/state"
@@ -23,8 +24,8 @@ type Vault struct {
 	mu      sync.Mutex
 	journal journal.Journal
 	log     *journal.Log
-	states  []*state.Vault // one for each entry of log
-	voids   []state.Void
+	fold    vaultFold // of log
+	trial   vaultFold // what the last Check folded, which is mostly what comes next
 }
 
 // Open reads a vault. genesis is zero where the caller pins none; whoever pins
@@ -35,10 +36,9 @@ type Vault struct {
 // returned beside the error: it is good for Skip, and for nothing else.
 func Open(ctx context.Context, s *Session, genesis canonical.Digest) (*Vault, error) {
 	v := &Vault{Session: s, meta: &metadata{session: s}}
-	v.journal = journal.Journal{Store: s.Store, Prefix: "log/", ID: entry.VaultJournal, Genesis: genesis, Stall: s.Stall,
-		Open: func(sealed []byte) ([]byte, error) { return v.meta.open(ctx, sealed) }}
+	v.journal = journal.Journal{Store: s.Store, Prefix: "log/", ID: entry.VaultJournal, Genesis: genesis, Stall: s.Stall}
 	err := v.Refresh(ctx)
-	if err != nil && len(v.states) == 0 {
+	if err != nil && v.fold.empty() {
 		return nil, err
 	}
 	return v, err
@@ -52,23 +52,92 @@ func (v *Vault) Refresh(ctx context.Context) error {
 }
 
 func (v *Vault) refresh(ctx context.Context) error {
-	v.journal.Open = func(sealed []byte) ([]byte, error) { return v.meta.open(ctx, sealed) }
+	v.meta.begin()
+	v.reading(ctx)
 	log, err := v.journal.Read(ctx, v.log)
 	if errors.Is(err, journal.ErrEmpty) {
 		return errors.Join(err, v.checkEmpty(entry.VaultJournal))
 	}
-	if log != nil {
-		if foldErr := v.adopt(ctx, log); foldErr != nil {
-			return foldErr
+	if err != nil && v.fold.empty() {
+		if other := v.otherVault(ctx); other != nil {
+			return other
 		}
 	}
+	if log == nil {
+		return err
+	}
+	if foldErr := v.adopt(ctx, log); foldErr != nil {
+		return foldErr
+	}
+	if settleErr := v.meta.settle(ctx, v.fold.last().Metadata, v.isMember()); settleErr != nil {
+		return errors.Join(settleErr, err)
+	}
 	if err != nil {
-		return err
+		return errors.Join(v.shutOut(err), v.check(entry.VaultJournal, log))
 	}
-	if err := v.recall(entry.VaultJournal, log); err != nil {
-		return err
+	return v.recall(entry.VaultJournal, log)
+}
+
+// reading lends the journal a context.
+func (v *Vault) reading(ctx context.Context) {
+	v.journal.Open = func(sealed []byte) ([]byte, error) { return v.meta.openSlot(ctx, sealed) }
+	v.journal.Check = v.checkSigned
+}
+
+// otherVault says that another vault stands there than the one that is pinned.
+func (v *Vault) otherVault(ctx context.Context) error {
+	if v.journal.Genesis.IsZero() {
+		return nil
 	}
-	return v.meta.bind(v.current().Metadata)
+	there, _, err := v.journal.Object(ctx, 0)
+	if err != nil || there[0].Hash == v.journal.Genesis {
+		return nil
+	}
+	return fmt.Errorf("%w: this vault's genesis is %s, not %s", journal.ErrRolledBack, there[0].Hash, v.journal.Genesis)
+}
+
+// isMember reports whether this client's key is that of a member who was not removed.
+func (v *Vault) isMember() bool {
+	m := v.fold.last().ByKey(v.Author())
+	return m != nil && !m.Removed
+}
+
+// shutOut turns junk that does not open for somebody who was removed into what it means.
+func (v *Vault) shutOut(err error) error {
+	if errors.Is(err, journal.ErrJunk) && errors.Is(err, seal.ErrNoMatch) && !v.isMember() {
+		return fmt.Errorf("%w: this identity's membership has ended: %v", ErrNoAccess, err)
+	}
+	return err
+}
+
+// shutOutNow is shutOut for those who do not hold mu.
+func (v *Vault) shutOutNow(err error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.shutOut(err)
+}
+
+// checkSigned is the journal's Check. Who may sign is known from the entries
+// before, which it folds for that.
+func (v *Vault) checkSigned(ctx context.Context, before []*entry.Entry, e *entry.Entry) error {
+	f, err := v.extend(ctx, before)
+	v.trial = f
+	switch {
+	case errors.Is(err, state.ErrUnverifiable):
+		return journal.Unverified(err)
+	case err != nil:
+		return err
+	case f.empty() && e.Seq == 0:
+		_, err = state.NewVault(e)
+	case f.empty():
+		err = fmt.Errorf("%w: nothing below entry %d says who may sign it", state.ErrUnverifiable, e.Seq)
+	default:
+		err = f.last().Verify(e)
+	}
+	if err != nil {
+		return journal.Unverified(err)
+	}
+	return nil
 }
 
 // adopt folds log. What was folded before stays, also if this fails.
@@ -76,75 +145,88 @@ func (v *Vault) adopt(ctx context.Context, log *journal.Log) error {
 	if len(log.Entries) == 0 {
 		return nil
 	}
-	f := (*vaultFolder)(v)
 	first := log.Entries[0]
 	if v.journal.Genesis.IsZero() {
 		v.journal.Genesis = first.Hash
 	} else if first.Hash != v.journal.Genesis {
 		return fmt.Errorf("%w: this vault's genesis is %s, not %s", journal.ErrRolledBack, first.Hash, v.journal.Genesis)
 	}
-	err := advance(ctx, &v.journal, log, f)
-	v.log = log
-	if h := f.head(); err != nil {
-		if h == nil {
-			v.log = nil
-		} else {
-			v.log = log.Before(h.Seq + 1)
-		}
+	f, err := v.extend(ctx, log.Entries)
+	v.fold, v.trial = f, vaultFold{}
+	switch {
+	case err == nil:
+		v.log = log
+	case f.empty():
+		v.log = nil
+	default:
+		v.log = log.Before(f.last().Head.Seq + 1)
 	}
 	return err
 }
 
-type vaultFolder Vault
-
-func (f *vaultFolder) head() *entry.Entry {
-	if len(f.states) == 0 {
-		return nil
+// extend folds entries that continue, or repeat, what is folded already. With an
+// error it returns the fold up to the entry that caused it.
+func (v *Vault) extend(ctx context.Context, entries []*entry.Entry) (vaultFold, error) {
+	f := v.fold
+	if t := v.trial; len(t.states) > len(f.states) && len(t.states) <= len(entries) && entries[len(t.states)-1].Hash == t.last().Head.Hash {
+		f = t
 	}
-	return f.headEntry()
+	for i := len(f.states); i < len(entries); i++ {
+		e, prev := entries[i], (*entry.Entry)(nil)
+		if i > 0 {
+			prev = entries[i-1]
+		}
+		err := checkSkipped(ctx, &v.journal, prev, e, func(passed *entry.Entry) error {
+			if f.empty() {
+				return nil
+			}
+			return f.last().Verify(passed)
+		})
+		if err == nil {
+			f, err = f.next(e)
+		}
+		if err != nil {
+			return f, fmt.Errorf("%s%s: %w", v.journal.Prefix, journal.Slot(e.Seq), err)
+		}
+	}
+	return f, nil
 }
 
-// headEntry finds the entry of the newest state in whatever log was read last.
-func (f *vaultFolder) headEntry() *entry.Entry {
-	h := f.states[len(f.states)-1].Head
-	return &entry.Entry{Header: entry.Header{Seq: h.Seq}, Hash: h.Hash}
+// vaultFold is the fold of the first entries of the vault's journal. It is immutable.
+type vaultFold struct {
+	states []*state.Vault // one for each entry
+	voids  []state.Void
 }
 
-func (f *vaultFolder) apply(e *entry.Entry) error {
-	if len(f.states) == 0 {
+func (f vaultFold) empty() bool { return len(f.states) == 0 }
+
+func (f vaultFold) last() *state.Vault { return f.states[len(f.states)-1] }
+
+// next returns the fold with e; with an error it returns f.
+func (f vaultFold) next(e *entry.Entry) (vaultFold, error) {
+	if f.empty() {
 		s, err := state.NewVault(e)
 		if err != nil {
-			return err
+			return f, err
 		}
-		f.states = append(f.states, s)
-		return nil
+		return vaultFold{states: []*state.Vault{s}}, nil
 	}
-	next, void, err := f.states[len(f.states)-1].Apply(e)
+	s, void, err := f.last().Apply(e)
 	if err != nil {
-		return err
+		return f, err
 	}
+	f.states = append(slices.Clip(f.states), s)
 	if void != nil {
-		f.voids = append(f.voids, *void)
+		f.voids = append(slices.Clip(f.voids), *void)
 	}
-	f.states = append(f.states, next)
-	return nil
+	return f, nil
 }
-
-func (f *vaultFolder) verify(e *entry.Entry) error {
-	if len(f.states) == 0 {
-		_, err := state.NewVault(e)
-		return err
-	}
-	return f.states[len(f.states)-1].Verify(e)
-}
-
-func (v *Vault) current() *state.Vault { return v.states[len(v.states)-1] }
 
 // State returns the vault as of the newest entry read.
 func (v *Vault) State() *state.Vault {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.current()
+	return v.fold.last()
 }
 
 // Log returns what was read of the journal.
@@ -158,15 +240,36 @@ func (v *Vault) Log() *journal.Log {
 func (v *Vault) Voids() []state.Void {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.voids[:len(v.voids):len(v.voids)]
+	return slices.Clip(v.fold.voids)
 }
 
 // NameKey returns the key under which names become artefact ids.
 func (v *Vault) NameKey() [32]byte { return v.meta.nameKey() }
 
-// OpenMetadata opens an object that is sealed to a metadata identity of the vault.
+// OpenMetadata opens an object that is sealed to a metadata identity of the
+// vault. If none that this client knows opens it, it reads the vault's journal
+// anew. Errors: those of seal.Key; those of Refresh.
 func (v *Vault) OpenMetadata(ctx context.Context, sealed []byte) ([]byte, error) {
-	return v.meta.open(ctx, sealed)
+	plain, err := v.meta.open(sealed)
+	if !errors.Is(err, seal.ErrNoMatch) {
+		return plain, err
+	}
+	if err := v.learn(ctx); err != nil {
+		return nil, err
+	}
+	return v.meta.open(sealed)
+}
+
+// learn looks for metadata identities that this client does not have.
+func (v *Vault) learn(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.refresh(ctx); err != nil {
+		return fmt.Errorf("looking for a newer metadata identity: %w", err)
+	}
+	v.meta.mu.Lock()
+	defer v.meta.mu.Unlock()
+	return v.meta.bindAll(ctx, v.fold.last().Metadata)
 }
 
 // SealMetadata seals to the newest metadata identity.
@@ -174,33 +277,41 @@ func (v *Vault) SealMetadata(plain []byte) ([]byte, error) {
 	return v.Cipher.Seal(plain, v.State().CurrentMetadata().Recipient)
 }
 
+// errNotInVault marks a vault head that does not stand in the vault's journal.
+var errNotInVault = fmt.Errorf("the vault's journal has no such entry: %w", state.ErrUnverifiable)
+
 // at returns the vault as of a position that an entry cites, reading on if the
-// position is past what was read.
+// position is past what was read. Errors: errNotInVault; those of Refresh.
 func (v *Vault) at(ctx context.Context, p entry.Position) (*state.Vault, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if p.Seq > v.current().Head.Seq {
+	if p.Seq > v.fold.last().Head.Seq {
 		if err := v.refresh(ctx); err != nil {
 			return nil, err
 		}
 	}
-	i, found := slices.BinarySearchFunc(v.states, p.Seq, func(s *state.Vault, seq uint64) int { return cmp.Compare(s.Head.Seq, seq) })
-	if found && v.states[i].Head == p {
-		return v.states[i], nil
+	i, found := slices.BinarySearchFunc(v.fold.states, p.Seq, func(s *state.Vault, seq uint64) int { return cmp.Compare(s.Head.Seq, seq) })
+	if found && v.fold.states[i].Head == p {
+		return v.fold.states[i], nil
 	}
-	return nil, fmt.Errorf("%w: the vault's journal has no entry %s", state.ErrUnverifiable, p)
+	return nil, fmt.Errorf("%s: %w", p, errNotInVault)
 }
 
-// Append writes an entry right after the head that was read. Errors:
-// state.ErrNotPermitted before anything is sent; journal.ErrLost if somebody
-// was faster: Refresh and decide again; a *state.Void if the entry stands but
-// does not count.
+// Append writes an entry right after the head that was read. Before anything is
+// sent it returns an error wrapping state.ErrNotPermitted, or, where the entry
+// would not count, the *state.Void. journal.ErrLost: somebody was faster;
+// Refresh and decide again.
 func (v *Vault) Append(ctx context.Context, kind string, body any, op canonical.ID, cosigners ...dsse.Signer) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	cur := v.current()
+	return v.append(ctx, kind, body, op, 0, cosigners...)
+}
+
+// append passes over so many slots.
+func (v *Vault) append(ctx context.Context, kind string, body any, op canonical.ID, over int, cosigners ...dsse.Signer) error {
+	cur := v.fold.last()
 	h := entry.Header{Kind: kind, Critical: state.Critical(kind), Format: entry.Format, Genesis: v.journal.Genesis,
-		Journal: entry.VaultJournal, Seq: cur.Head.Seq + 1, Prev: cur.Head.Hash, Vault: cur.Head, Author: v.Author(),
+		Journal: entry.VaultJournal, Seq: cur.Head.Seq + 1 + uint64(over), Prev: cur.Head.Hash, Vault: cur.Head, Author: v.Author(),
 		Time: v.time(cur.Time), Op: op}
 	if err := cur.May(h.Author, kind, "", h.Time); err != nil {
 		return err
@@ -209,21 +320,21 @@ func (v *Vault) Append(ctx context.Context, kind string, body any, op canonical.
 	if err != nil {
 		return err
 	}
+	v.reading(ctx)
+	f, err := v.extend(ctx, append(slices.Clip(v.log.Entries), e))
+	if err != nil {
+		return err
+	}
+	if n := len(f.voids); n > len(v.fold.voids) {
+		return &f.voids[n-1]
+	}
 	log, err := v.journal.Append(ctx, v.log, e, func(plain []byte) ([]byte, error) {
 		return v.Cipher.Seal(plain, cur.CurrentMetadata().Recipient)
 	})
 	if err != nil {
 		return err
 	}
-	voids := len(v.voids)
-	if err := v.adopt(ctx, log); err != nil {
-		return err
-	}
-	if v.Memory != nil {
-		v.Memory.Remember(entry.VaultJournal, log.Head())
-	}
-	if len(v.voids) > voids {
-		return &v.voids[voids]
-	}
+	v.log, v.fold = log, f
+	v.remember(entry.VaultJournal, log)
 	return nil
 }
