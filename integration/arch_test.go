@@ -40,20 +40,23 @@ crypto/redact/redacttest        = crypto/redact
 crypto/custody/custodytest      = crypto/custody crypto/redact crypto/seal crypto/canonical
 vault/entry                     = crypto/canonical crypto/dsse
 vault/state                     = crypto/canonical crypto/dsse crypto/identity vault/entry
-vault/manifest                  = crypto/canonical crypto/redact crypto/seal
+vault/manifest                  = crypto/canonical crypto/redact crypto/seal vault/entry
 vault/journal                   = backends crypto/canonical crypto/dsse crypto/seal vault/entry
 vault/chunk                     = backends crypto/canonical crypto/redact crypto/seal vault/manifest
 vault/ledger                    = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/journal
 vault/keyring                   = backends crypto/canonical crypto/custody crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/ledger
-vault/transfer                  = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/state vault/manifest vault/chunk
+vault/transfer                  = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/chunk
 vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/transfer
 vault/vaulttest                 *
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *
 cmd/aivault/cli/argv            =
-cmd/aivault/machine             = backends crypto/canonical vault/entry vault/ledger
+cmd/aivault/cli/naming          = backends/s3 crypto/canonical vault vault/state
+cmd/aivault/cli/machine         = crypto/canonical vault/entry vault/journal vault/ledger
+cmd/aivault/cli/progress        = vault/transfer
 integration                     *
-integration/servers             = backends
+integration/servers             =
+integration/weights             =
 integration/full                *
 `
 

@@ -1,0 +1,49 @@
+// Command full runs what takes too long for every change: the big numbers. It
+// prints a table for docs/verification.md and ends with exit code 1 if anything
+// failed.
+//
+//	go run ./integration/full
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"time"
+)
+
+// steps is all there is to run, in order.
+var steps = []struct {
+	what    string
+	command []string
+}{
+	{"20,000 symbolic and 1,000 real histories of rotation, borrowing, purge and gc, against the coercive adversary",
+		[]string{"go", "test", "-count=1", "-timeout=120m", "./vault/keyring", "-run", "Histor", "-args", "-histories=20000", "-real=1000"}},
+	{"every wrong variant of the protocols found out",
+		[]string{"go", "test", "-count=1", "-timeout=60m", "./vault/keyring", "-run", "Mutation"}},
+	{"the store contract, the S3 faults and the life of a model on MinIO as well",
+		[]string{"go", "test", "-count=1", "-timeout=60m", "-tags=full", "./integration"}},
+	{"10 minutes of fuzzing for each target", []string{".ci/fuzz", "10m"}},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	code := 0
+	table := "| what | result | took |\n|---|---|---|\n"
+	for _, s := range steps {
+		fmt.Printf("== %s\n", s.what)
+		began := time.Now()
+		cmd := exec.CommandContext(ctx, s.command[0], s.command[1:]...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		result := "passed"
+		if err := cmd.Run(); err != nil {
+			result, code = "failed: "+err.Error(), 1
+		}
+		table += fmt.Sprintf("| %s | %s | %s |\n", s.what, result, time.Since(began).Round(time.Second))
+	}
+	fmt.Printf("\n%s", table)
+	os.Exit(code)
+}
