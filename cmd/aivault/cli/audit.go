@@ -29,7 +29,8 @@ func auditCommand() *command {
 				listFlag("sha256", "DIGEST", "of the object in the slot; once for each SLOT"),
 				textFlag("reason", "TEXT", "why, for the record"),
 			),
-			run: runSkip,
+			json: skipJSON{},
+			run:  runSkip,
 		}},
 	}
 }

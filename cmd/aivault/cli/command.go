@@ -19,6 +19,7 @@ type command struct {
 	about   string // more, where it is needed; paragraphs
 	example string // one or more lines to paste
 	flags   []cli.Flag
+	json    any // what --json prints: a value of the type of an object, or of a line; nil where it changes nothing
 	sub     []*command
 	run     func(context.Context, *call) error // nil for a group
 }

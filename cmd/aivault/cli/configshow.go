@@ -12,6 +12,7 @@ func configCommand() *command {
 			name: "show", usage: "print each setting, and where its value came from",
 			about:   "A flag wins over a variable, a variable over the configuration file, and that over the default. The file is config.toml in aivault's directory below the user's configuration directory: lines of the form NAME = VALUE, with the names of the flags of every command.",
 			example: "aivault config show\nAIVAULT_STALL=10s aivault config show --json",
+			json:    settingJSON{},
 			run:     configShow,
 		}},
 	}

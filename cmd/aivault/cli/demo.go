@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ func demoCommand() *command {
 		about:   "Real commands on a real vault: made, filled, read, attacked and examined. It touches nothing but a temporary folder, which it takes away again.",
 		example: "aivault demo\naivault demo --keep",
 		flags:   flagList(boolFlag("keep", "leave the folder, to look around in it")),
+		json:    demoJSON{},
 		run:     runDemo,
 	}
 }
@@ -27,7 +29,7 @@ func demoCommand() *command {
 type demoStep struct {
 	tell string
 	do   func(*demo) error // before the command; nil: nothing
-	args []string          // of the command; nil: none
+	args []string          // of the command; nil: what the storage sees is shown
 	code int               // that it must exit with
 }
 
@@ -52,6 +54,7 @@ func (d *demo) steps() []demoStep {
 			[]string{"init", d.path("vault"), "--member", "ada", "--person", "Ada Byron, data office"}, 0},
 		{"A model: weights and a configuration. The first push registers its name.", (*demo).writeModel,
 			[]string{"push", "fraud-detector", d.path("model"), "--label", "run=4711"}, 0},
+		{"What the storage sees of it: names and bytes that tell it nothing.", nil, nil, 0},
 		{"The configuration changes, the weights do not: they are not stored twice.", (*demo).changeModel,
 			[]string{"push", "fraud-detector", d.path("model"), "--label", "run=4712"}, 0},
 		{"A serving host takes what the channel main points to. Files appear only once they are verified.", nil,
@@ -122,21 +125,29 @@ func (d *demo) play(ctx context.Context, number int, s demoStep) error {
 		}
 	}
 	var printed bytes.Buffer
-	inner := &system{
-		args: s.args, env: func(name string) (string, bool) { v, ok := d.env[name]; return v, ok }, unset: func(string) {},
-		stdout: &printed, stderr: progress.NewScreen(&printed), errOut: d.sys.errOut, now: d.sys.now,
+	command, code := append([]string{"aivault"}, s.args...), 0
+	if s.args == nil {
+		command = []string{"find", d.path("vault"), "-type", "f"}
+		if err := d.listObjects(&printed); err != nil {
+			return err
+		}
+	} else {
+		inner := &system{
+			args: s.args, env: func(name string) (string, bool) { v, ok := d.env[name]; return v, ok }, unset: func(string) {},
+			stdout: &printed, stderr: progress.NewScreen(&printed), errOut: d.sys.errOut, now: d.sys.now,
+		}
+		code = inner.main(ctx)
 	}
-	code := inner.main(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	switch {
 	case d.set.json:
-		if err := encode(d.out, demoJSON{d.out.schema(), number, s.tell, append([]string{"aivault"}, s.args...), code}); err != nil {
+		if err := encode(d.out, demoJSON{d.out.schema(), number, s.tell, command, code}); err != nil {
 			return err
 		}
 	case !d.set.quiet:
-		fmt.Fprintf(d.out, "%d. %s\n\n   $ aivault %s\n", number, s.tell, quoteAll(s.args, quoteWord, " "))
+		fmt.Fprintf(d.out, "%d. %s\n\n   $ %s\n", number, s.tell, quoteAll(command, quoteWord, " "))
 		for line := range strings.Lines(printed.String()) {
 			fmt.Fprintf(d.out, "   %s\n", shorten(strings.TrimSuffix(line, "\n")))
 		}
@@ -146,9 +157,19 @@ func (d *demo) play(ctx context.Context, number int, s demoStep) error {
 		fmt.Fprintln(d.out)
 	}
 	if code != s.code {
-		return fmt.Errorf("aivault %s ended with exit code %d instead of %d: %s", s.args[0], code, s.code, printed.String())
+		return fmt.Errorf("%s ended with exit code %d instead of %d: %s", strings.Join(command, " "), code, s.code, printed.String())
 	}
 	return nil
+}
+
+// listObjects lists what stands in the storage.
+func (d *demo) listObjects(w io.Writer) error {
+	return fs.WalkDir(os.DirFS(d.path("vault")), ".", func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			fmt.Fprintln(w, path)
+		}
+		return err
+	})
 }
 
 // shorten cuts what would fill the screen, such as a member's line.

@@ -20,6 +20,7 @@ func doctorCommand() *command {
 		name: "doctor", args: "[VAULT]", usage: "examine storage and keeper, and the vault if there is one",
 		about:   "Measures what storage really does, with objects below probe/ that it takes away again. Works before there is a vault. Exits with 15 if something cannot keep the promises of a vault.",
 		example: "aivault doctor s3://models/vault --custody object:s3://keys/vault\naivault doctor --vault lab --json",
+		json:    doctorJSON{},
 		run:     runDoctor,
 	}
 }

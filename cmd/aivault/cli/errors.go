@@ -44,6 +44,34 @@ const (
 	codeTerminated  = 143
 )
 
+// exitCode says what a code means.
+type exitCode struct {
+	code    int
+	meaning string
+}
+
+// exitCodes lists the codes, for people.
+func exitCodes() []exitCode {
+	return []exitCode{
+		{codeFailure, "any other failure; kind `upgrade`: this program is too old"},
+		{codeUsage, "usage: the command line, a setting or an input file cannot be right"},
+		{codePartial, "done in part, or could not be complete; says what waits for whom"},
+		{codeNothing, "nothing to do, only with --exit-code"},
+		{codeNotFound, "not found"},
+		{codeNoVault, "no vault there"},
+		{codeConflict, "conflict: --if-version, a vault or name that is there already, or a channel somebody else moved"},
+		{codeDenied, "access denied, by storage, keeper or role"},
+		{codeIntegrity, "integrity: bytes, hash, signature or chain do not verify"},
+		{codeDestroyed, "destroyed: it existed and was shredded"},
+		{codeRefused, "refused by policy, hold, retention, gate or quarantine, or because storage or keeper are unfit"},
+		{codeRolledBack, "storage rolled back or forked"},
+		{codeUnreachable, "storage or keeper unreachable or stalled, or --timeout over"},
+		{codeRate, "limited by rate; retry_after says how many seconds to wait"},
+		{codeInterrupted, "interrupted (SIGINT)"},
+		{codeTerminated, "terminated (SIGTERM)"},
+	}
+}
+
 // errPartial marks what was done in part; the message says what is missing.
 var errPartial = errors.New("done in part")
 

@@ -60,7 +60,12 @@ func (c *command) help(w io.Writer, words []string) error {
 		b.WriteString("\nFlags:\n")
 		writeFlags(&b, at.flags)
 	}
-	if at != c {
+	if at == c {
+		b.WriteString("\nExit codes:\n  0    done, or nothing to do\n")
+		for _, e := range exitCodes() {
+			fmt.Fprintf(&b, "  %-4d %s\n", e.code, e.meaning)
+		}
+	} else {
 		b.WriteString("\nFlags of every command: aivault --help\n")
 	}
 	_, err = io.WriteString(w, b.String())

@@ -14,6 +14,7 @@ func historyCommand() *command {
 		name: "history", args: "ARTEFACT", usage: "tell everything that happened to an artefact",
 		about:   "The oldest first. What somebody wrote who was not permitted to is told too, as void: it changed nothing.",
 		example: "aivault history team/fraud-detector",
+		json:    eventJSON{},
 		run:     runHistory,
 	}
 }

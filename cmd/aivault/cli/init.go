@@ -31,7 +31,8 @@ func initCommand() *command {
 			textFlag("person", "TEXT", "your name, function and organisation, for certificates to quote"),
 			textFlag("as", "NAME", "remember the vault under a name"),
 		),
-		run: runInit,
+		json: initJSON{},
+		run:  runInit,
 	}
 }
 

@@ -17,6 +17,7 @@ func joinCommand() *command {
 		about:   "From then on this machine refuses another vault in the same place. With --as it has a name here, for --vault and for addresses of the form aivault://NAME/ARTEFACT. With --custody this machine also remembers where it reaches the vault's keeper.",
 		example: "aivault join s3://models/vault --as lab --genesis 5f0c… --custody object:s3://keys/vault?profile=keys",
 		flags:   flagList(textFlag("as", "NAME", "the vault's name on this machine")),
+		json:    joinJSON{},
 		run:     runJoin,
 	}
 }

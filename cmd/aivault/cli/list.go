@@ -16,6 +16,7 @@ func listCommand() *command {
 		name: "list", args: "[GLOB]", usage: "list artefacts",
 		about:   "Every member sees every artefact. In a GLOB, * stands for anything within one part of a name, and /** at the end for everything below.",
 		example: "aivault list\naivault list 'team/**' --json",
+		json:    summaryJSON{},
 		run:     runList,
 	}
 }

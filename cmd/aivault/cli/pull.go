@@ -19,7 +19,8 @@ func pullCommand() *command {
 			listFlag("exclude", "GLOB", "not what matches; may be repeated"),
 			boolFlag("force", "replace files that differ"),
 		),
-		run: runPull,
+		json: pullJSON{},
+		run:  runPull,
 	}
 }
 

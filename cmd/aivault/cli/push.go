@@ -30,7 +30,8 @@ func pushCommand() *command {
 			textFlag("op", "ID", "a name for this push: when it is run again under the same name, it returns the version that was made"),
 			listFlag("exclude", "GLOB", "leave out what matches; ** stands for any number of directories; may be repeated"),
 		),
-		run: runPush,
+		json: pushJSON{},
+		run:  runPush,
 	}
 }
 

@@ -13,6 +13,7 @@ func registerCommand() *command {
 		name: "register", args: "ARTEFACT", usage: "bring an artefact into being, before anybody pushes to it",
 		about:   "A first push by somebody who may does the same. Whoever may only push needs it done for them.",
 		example: "aivault register team/fraud-detector",
+		json:    registerJSON{},
 		run:     runRegister,
 	}
 }

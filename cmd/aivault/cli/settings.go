@@ -59,17 +59,16 @@ type setting struct {
 	number   bool   // unquoted in the configuration file
 	repeat   bool
 	usage    string
-	fallback func() string // the default, for people; nil: none
+	fallback string        // the default; "": none
+	found    func() string // the default, where it depends on who runs the program
 	set      func(*settings, string) error
 }
-
-func fixed(s string) func() string { return func() string { return s } }
 
 func globalSettings() []setting {
 	return []setting{
 		{name: "vault", value: "VAULT", usage: "the vault: s3://BUCKET/PREFIX?…, file:///DIR, a path, or a name that join gave",
 			set: func(s *settings, v string) error { s.vault = v; return nil }},
-		{name: "identity", value: "SRC", fallback: defaultIdentityPath, usage: "who you are: a file, - for stdin, env:NAME, fd:N, or exec:COMMAND, which is run without a shell; AIVAULT_IDENTITY_KEY may hold the identity itself, AIVAULT_PASSPHRASE_FILE names its passphrase",
+		{name: "identity", value: "SRC", found: defaultIdentityPath, usage: "who you are: a file, - for stdin, env:NAME, fd:N, or exec:COMMAND, which is run without a shell and prints the identity; without it, AIVAULT_IDENTITY_KEY may hold the identity itself, else it is the file identity in aivault's configuration directory; AIVAULT_PASSPHRASE_FILE names a file with its passphrase",
 			set: func(s *settings, v string) error { s.identity = v; return nil }},
 		{name: "genesis", value: "DIGEST", usage: "refuse any vault but this one",
 			set: func(s *settings, v string) (err error) { s.genesis, err = canonical.ParseDigest(v); return err }},
@@ -88,11 +87,11 @@ func globalSettings() []setting {
 			set: func(s *settings, v string) error { s.custody = v; return nil }},
 		{name: "json", usage: "print results, and errors, as JSON",
 			set: func(s *settings, v string) (err error) { s.json, err = strconv.ParseBool(v); return err }},
-		{name: "progress", value: "auto|plain|json|none", fallback: fixed("auto"), usage: "how progress is shown on stderr; auto: a line that moves on a terminal, else a line now and then",
+		{name: "progress", value: "auto|plain|json|none", fallback: "auto", usage: "how progress is shown on stderr; auto: a line that moves on a terminal, else a line now and then",
 			set: func(s *settings, v string) error { s.progress = v; return oneOf(v, "auto", "plain", "json", "none") }},
 		{name: "quiet", usage: "print nothing but the reference, or the name",
 			set: func(s *settings, v string) (err error) { s.quiet, err = strconv.ParseBool(v); return err }},
-		{name: "log-level", value: "debug|info|warn|error", fallback: fixed("warn"), usage: "how much is said on stderr",
+		{name: "log-level", value: "debug|info|warn|error", fallback: "warn", usage: "how much is said on stderr",
 			set: func(s *settings, v string) error {
 				if err := oneOf(v, "debug", "info", "warn", "error"); err != nil {
 					return err
@@ -103,13 +102,13 @@ func globalSettings() []setting {
 			set: func(s *settings, v string) (err error) { s.noInput, err = strconv.ParseBool(v); return err }},
 		{name: "exit-code", usage: "exit with 4 if there was nothing to do",
 			set: func(s *settings, v string) (err error) { s.exitCode, err = strconv.ParseBool(v); return err }},
-		{name: "stall", value: "DURATION", fallback: fixed("60s"), usage: "give up when storage or keeper make no progress for so long; 0: never",
+		{name: "stall", value: "DURATION", fallback: "60s", usage: "give up when storage or keeper make no progress for so long; 0: never",
 			set: func(s *settings, v string) (err error) { s.stall, err = parseDuration(v); return err }},
 		{name: "timeout", value: "DURATION", usage: "give up after so long, whatever happens",
 			set: func(s *settings, v string) (err error) { s.timeout, err = parseDuration(v); return err }},
 		{name: "ca-file", value: "FILE", usage: "certificates (PEM) of the authorities that storage and keeper may use, instead of this system's",
 			set: func(s *settings, v string) error { s.caFile = v; return nil }},
-		{name: "jobs", value: "N", number: true, fallback: fixed(strconv.Itoa(transfer.DefaultJobs)), usage: "how many objects are on their way at once",
+		{name: "jobs", value: "N", number: true, fallback: strconv.Itoa(transfer.DefaultJobs), usage: "how many objects are on their way at once",
 			set: func(s *settings, v string) (err error) {
 				if s.jobs, err = strconv.Atoi(v); err != nil || s.jobs < 1 || s.jobs > transfer.MaxJobs {
 					return fmt.Errorf("%q is no number from 1 to %d", v, transfer.MaxJobs)
@@ -118,7 +117,7 @@ func globalSettings() []setting {
 			}},
 		{name: "limit-rate", value: "RATE", usage: "bytes a second over the network to a bucket, both ways together, e.g. 500k, 20M",
 			set: func(s *settings, v string) (err error) { s.rate, err = parseRate(v); return err }},
-		{name: "state-dir", value: "DIR", fallback: defaultStateDir, usage: "where this machine remembers what it has seen; if that cannot be written, reading goes on with a warning",
+		{name: "state-dir", value: "DIR", found: defaultStateDir, usage: "where this machine remembers what it has seen; if that cannot be written, reading goes on with a warning; without it, a directory of this user's",
 			set: func(s *settings, v string) error { s.stateDir = v; return nil }},
 	}
 }
@@ -129,8 +128,8 @@ func globalFlags() []cli.Flag {
 	var out []cli.Flag
 	for _, s := range globalSettings() {
 		usage := s.usage
-		if s.fallback != nil {
-			usage += " (default " + s.fallback() + ")"
+		if s.fallback != "" {
+			usage += " (default " + s.fallback + ")"
 		}
 		usage += " [$" + s.variable() + "]"
 		switch {
@@ -155,10 +154,11 @@ func (s setting) variable() string {
 func resolve(flags *cli.Context, env func(string) (string, bool), config configFile) (settings, error) {
 	var out settings
 	for _, s := range globalSettings() {
-		o := origin{Name: s.name, Origin: "default"}
-		if s.fallback != nil {
-			o.Value = s.fallback()
-		} else if s.value == "" {
+		o := origin{Name: s.name, Origin: "default", Value: s.fallback}
+		switch {
+		case s.found != nil:
+			o.Value = s.found()
+		case s.value == "":
 			o.Value = "false"
 		}
 		values := []string{o.Value}

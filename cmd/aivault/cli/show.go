@@ -19,6 +19,7 @@ func showCommand() *command {
 		name: "show", args: "REF", usage: "tell what there is to know of a version",
 		about:   "Every member sees what the journal says. The files are listed for those who may read them and reach the keeper.",
 		example: "aivault show fraud-detector\naivault show team/fraud-detector@v7 --json",
+		json:    showJSON{},
 		run:     runShow,
 	}
 }

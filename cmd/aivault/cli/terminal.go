@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 
 	"golang.org/x/term"
 )
@@ -41,21 +38,6 @@ func (r *run) askPassphrase(ctx context.Context, question string) (string, error
 	}
 	fmt.Fprintln(r.sys.stderr)
 	return answer, err
-}
-
-// ask asks a question and returns the line typed.
-func (r *run) ask(ctx context.Context, question string) (string, error) {
-	if !r.mayAsk() {
-		return "", errors.New("nobody is there to ask")
-	}
-	fmt.Fprint(r.sys.stderr, question+": ")
-	return interruptible(ctx, func() (string, error) {
-		line, err := bufio.NewReader(r.sys.stdin).ReadString('\n')
-		if errors.Is(err, io.EOF) && line != "" {
-			err = nil
-		}
-		return strings.TrimSpace(line), err
-	})
 }
 
 // interruptible reads from a terminal until ctx ends. A terminal cannot be made

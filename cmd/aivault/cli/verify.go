@@ -18,7 +18,8 @@ func verifyCommand() *command {
 			boolFlag("quick", "do not read content (the default)"),
 			boolFlag("full", "read, open and hash every byte of content"),
 		),
-		run: runVerify,
+		json: verifyJSON{},
+		run:  runVerify,
 	}
 }
 

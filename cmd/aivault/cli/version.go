@@ -14,6 +14,7 @@ func versionCommand() *command {
 	return &command{
 		name: "version", usage: "print the version of this program",
 		example: "aivault version --json",
+		json:    versionJSON{},
 		run:     version,
 	}
 }
