@@ -27,7 +27,7 @@ func (r *verification) verifySlots(ctx context.Context, j *journal.Journal, log 
 	}
 	for _, junk := range log.Junk {
 		r.account(junk.Key)
-		r.problem(Problem{Object: junk.Key, Artefact: name, Why: fmt.Sprintf("unverifiable object above the head: %v", junk.Why)})
+		r.Unknown = append(r.Unknown, junk.Key) // no reader minds it, and it may be erased
 	}
 	for seq := range log.Head().Seq + 1 {
 		key := j.Prefix + journal.Slot(seq)
