@@ -55,7 +55,7 @@ func (r *verification) version(ctx context.Context, ring *keyring.Ring, a *state
 		r.account(k)
 	}
 	for _, p := range report.Problems {
-		named.Object, named.Why, named.File = p.Key, p.Err.Error(), strings.Join(p.Paths, ", ")
+		named.Object, named.Why, named.File = p.Key, without(p.Key, p.Err), strings.Join(p.Paths, ", ")
 		if p.More > 0 {
 			named.File += fmt.Sprintf(" and %d more", p.More)
 		}
@@ -63,6 +63,9 @@ func (r *verification) version(ctx context.Context, ring *keyring.Ring, a *state
 	}
 	return nil
 }
+
+// without says what is wrong with an object without naming it again.
+func without(key string, err error) string { return strings.TrimPrefix(err.Error(), key+": ") }
 
 // sealedVersion checks, for a member who may not read, that everything the
 // references name is there in its size, and that root and references are the
