@@ -17,7 +17,7 @@ import (
 
 func (ac *actor) register() {
 	ac.start("register", func(ctx context.Context, r *Ring) error {
-		return r.Register(ctx, artefact, readers(ac.m.world, "rita", "alice"), canonical.NewID())
+		return r.Register(ctx, artefact, readers(ac.m.world, "alice"), canonical.NewID())
 	})
 }
 

@@ -79,7 +79,7 @@ func (r *Ring) Destroy(ctx context.Context, op canonical.ID) (*Destruction, erro
 		if len(doomed) == 0 && len(dropped) == 0 {
 			return out, nil
 		}
-		alive, err := r.living(ctx, a, doomed)
+		alive, err := r.living(ctx, doomed)
 		if err != nil {
 			return nil, err
 		}
@@ -140,28 +140,43 @@ func inState(a *state.Artefact, s state.VersionState) []canonical.ID {
 
 // living reports whether a doomed key may still open something, after making
 // sure that each is the key of its epoch and of nothing else.
-func (r *Ring) living(ctx context.Context, a *state.Artefact, doomed []*state.Epoch) (bool, error) {
+func (r *Ring) living(ctx context.Context, doomed []*state.Epoch) (bool, error) {
 	alive := false
 	for _, ep := range doomed {
+		var failed []error
 		for _, ref := range ep.Candidate.Keys {
-			k, err := r.keeper(ref.Instance)
-			if err != nil {
+			lives, err := r.lives(ctx, ep, ref)
+			if errors.Is(err, ErrIntegrity) {
 				return false, err
 			}
-			s, err := k.Status(ctx, custody.KeyRef(ref.Ref))
 			if err != nil {
-				return false, fmt.Errorf("asking keeper %s for key %s: %w", ref.Instance, ref.Ref, err)
+				failed = append(failed, err)
 			}
-			if s.State == custody.Destroyed {
-				continue
-			}
-			alive = true
-			if s.Label != ep.Label {
-				return false, fmt.Errorf("%w: the candidate of epoch %s names key %s of keeper %s, which is not that epoch's: nothing is destroyed", ErrIntegrity, ep.EID, ref.Ref, ref.Instance)
-			}
+			alive = alive || lives
+		}
+		// Of shares one is enough to destroy.
+		if len(failed) > 0 && (ep.Candidate.Mode == state.AnyOf || len(failed) == len(ep.Candidate.Keys)) {
+			return false, errors.Join(failed...)
 		}
 	}
 	return alive, nil
+}
+
+func (r *Ring) lives(ctx context.Context, ep *state.Epoch, ref state.KeyRef) (bool, error) {
+	k, err := r.keeper(ref.Instance)
+	if err != nil {
+		return true, err
+	}
+	s, err := k.Status(ctx, custody.KeyRef(ref.Ref))
+	switch {
+	case err != nil:
+		return true, fmt.Errorf("asking keeper %s for key %s: %w", ref.Instance, ref.Ref, err)
+	case s.State == custody.Destroyed:
+		return false, nil
+	case s.Label != ep.Label:
+		return true, fmt.Errorf("%w: the candidate of epoch %s names key %s of keeper %s, which is not that epoch's: nothing is destroyed", ErrIntegrity, ep.EID, ref.Ref, ref.Instance)
+	}
+	return true, nil
 }
 
 // recheck opens the current epoch as it is stored, and makes sure that it

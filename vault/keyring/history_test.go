@@ -71,16 +71,16 @@ func (h *history) run(steps int) {
 		}
 	}
 	h.weights["whole"] = min(h.weights["whole"], 1)
-	for i, member := range []string{"run", "bob", "alice"} {
-		h.actor(fmt.Sprintf("worker-%d", i), member)
+	h.actor("pusher", h.pat)
+	h.actor("developer", h.alice)
+	for i := range 2 + h.rng.IntN(2) {
+		h.actor(fmt.Sprintf("worker-%d", i), h.alice)
 	}
-	h.actor("pusher", "pat")
-	h.actor("developer", "rita")
 	if h.rng.IntN(4) > 0 {
-		must(h.t, h.alice.Register(h.ctx, artefact, readers(h.world, "rita", "alice"), canonical.NewID()))
+		must(h.t, h.alice.Register(h.ctx, artefact, readers(h.world, "alice"), canonical.NewID()))
 	} else {
-		h.actors[1].register()
 		h.actors[2].register()
+		h.actors[3].register()
 	}
 	for range steps {
 		if h.bad != "" {
@@ -239,12 +239,7 @@ func (h *history) end() {
 
 // settle lets one actor finish everything, and judges what is left.
 func (m *machine) settle() {
-	ac := m.actors[0]
-	for _, x := range m.actors {
-		if x.member == "alice" {
-			ac = x
-		}
-	}
+	ac := m.actors[slices.IndexFunc(m.actors, func(ac *actor) bool { return ac.as == m.alice })]
 	var pending *PendingError
 	for range 4 {
 		for _, act := range []func(){ac.register, ac.drop, ac.destroy, ac.purge} {

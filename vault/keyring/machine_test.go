@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -34,8 +36,10 @@ type machine struct {
 	rogue   bool // somebody activates what they have not checked
 
 	actors  []*actor
-	alice   *Ring           // who asks, executes, cancels, holds, and reads
-	bob     *Ring           // who approves and releases
+	alice   *Ring // who asks, executes, cancels, holds, and reads
+	bob     *Ring // who approves and releases
+	pat     *Ring // who pushes, and reads nothing
+	running *actor
 	content map[string]byte // what a stored chunk holds, by key
 
 	step      int
@@ -85,22 +89,44 @@ func newMachine(t testing.TB, ctx context.Context, k templateKey, delay time.Dur
 		m.store.before = append(m.store.before, backendtest.Object{Key: key, Body: b})
 	}
 	m.adversary = vaulttest.NewAdversary(m.world)
-	m.alice, m.bob = m.ring("alice"), m.ring("bob")
+	m.alice, m.bob, m.pat = m.ring("alice"), m.ring("bob"), m.ring("pat")
 	return m
 }
 
-func (m *machine) open(member string, s backends.Store) *ledger.Vault {
-	session := m.world.Session(member, s)
+// ring returns a ring of somebody who is no actor. Actors who work as the same
+// member share their view of the vault's own journal, to save time.
+func (m *machine) ring(member string) *Ring {
+	session := m.world.Session(member, &whoever{m.store, m})
 	session.Deviate = m.deviate
 	v, err := ledger.Open(m.ctx, session, m.world.Genesis)
 	must(m.t, err)
-	return v
+	return &Ring{Vault: v, Ledger: v.Artefact(state.ArtefactID(v.NameKey(), artefact)), Store: m.store, Keepers: m.world.AllKeepers(), Jobs: 1}
 }
 
-// ring returns a ring of somebody who is no actor.
-func (m *machine) ring(member string) *Ring {
-	v := m.open(member, m.store)
-	return &Ring{Vault: v, Ledger: v.Artefact(state.ArtefactID(v.NameKey(), artefact)), Store: m.store, Keepers: m.world.AllKeepers(), Jobs: 1}
+// whoever is the store as the actor that runs sees it; the vault's own journal,
+// which several actors read through one lock, as it is.
+type whoever struct {
+	backends.Store
+	m *machine
+}
+
+func (w *whoever) of(key string) backends.Store {
+	if w.m.running == nil || !strings.HasPrefix(key, "a/") {
+		return w.Store
+	}
+	return w.m.running.Store(w.Store)
+}
+
+func (w *whoever) Put(ctx context.Context, key string, body []byte) (backends.Info, error) {
+	return w.of(key).Put(ctx, key, body)
+}
+
+func (w *whoever) Get(ctx context.Context, ref backends.Ref, off, n int64) (io.ReadCloser, backends.Info, error) {
+	return w.of(ref.Key).Get(ctx, ref, off, n)
+}
+
+func (w *whoever) List(ctx context.Context, prefix string, o backends.ListOptions) iter.Seq2[backends.Info, error] {
+	return w.of(prefix).List(ctx, prefix, o)
 }
 
 // reporter turns what a WriteOnce complains of into a violation.
@@ -157,15 +183,15 @@ func (w *watched) Erase(ctx context.Context, keys ...string) ([]backends.Remnant
 type actor struct {
 	*vaulttest.Actor
 	m       *machine
-	member  string
+	as      *Ring // the member
 	ring    *Ring
 	variant variant
 	what    string
 	broken  *Resume // a push that a crash cut off
 }
 
-func (m *machine) actor(name, member string) *actor {
-	ac := &actor{Actor: vaulttest.NewActor(name), m: m, member: member, variant: m.variant}
+func (m *machine) actor(name string, as *Ring) *actor {
+	ac := &actor{Actor: vaulttest.NewActor(name), m: m, as: as, variant: m.variant}
 	m.actors = append(m.actors, ac)
 	return ac
 }
@@ -177,11 +203,11 @@ func (ac *actor) start(what string, code func(context.Context, *Ring) error) {
 	if ac.ring == nil {
 		keepers := map[string]custody.Keeper{}
 		for id, k := range m.world.Keepers {
-			keepers[id] = ac.Keeper(&watchedKeeper{k, m.store})
+			if ac.as != m.pat {
+				keepers[id] = ac.Keeper(&watchedKeeper{k, m.store})
+			}
 		}
-		store := ac.Store(m.store)
-		v := m.open(ac.member, store)
-		ac.ring = &Ring{Vault: v, Ledger: v.Artefact(m.alice.Ledger.ID), Store: store, Keepers: keepers, Jobs: 1, variant: ac.variant}
+		ac.ring = &Ring{Vault: ac.as.Vault, Ledger: ac.as.Vault.Artefact(m.alice.Ledger.ID), Store: ac.Store(m.store), Keepers: keepers, Jobs: 1, variant: ac.variant}
 	}
 	if ac.Crashed() {
 		ac.ring = &Ring{Vault: ac.ring.Vault, Ledger: ac.ring.Ledger, Store: ac.ring.Store, Keepers: ac.ring.Keepers, Jobs: 1, variant: ac.variant}
@@ -190,9 +216,11 @@ func (ac *actor) start(what string, code func(context.Context, *Ring) error) {
 		}
 	}
 	ac.what = what
-	ac.m.log("%s: %s", ac.Name, what)
-	ac.Start(ac.m.ctx, func(ctx context.Context) error { return code(ctx, ac.ring) })
-	ac.m.after(ac)
+	m.log("%s: %s", ac.Name, what)
+	m.running = ac
+	ac.Start(m.ctx, func(ctx context.Context) error { return code(ctx, ac.ring) })
+	m.running = nil
+	m.after(ac)
 }
 
 // watchedKeeper tells the machine that a key may have died.
@@ -212,7 +240,9 @@ func (m *machine) proceed(ac *actor, f vaulttest.Fate) {
 	m.step++
 	m.world.Clock.Advance(time.Second)
 	m.log("%s: %s %s%s", ac.Name, m.describe(c), [...]string{"", "LOST ", "KEPT ", "CRASH ", "CRASH, KEPT ", "PART ", "CRASH, PART ", "CORRUPT "}[f], short(c.Key))
+	m.running = ac
 	ac.Proceed(f)
+	m.running = nil
 	m.after(ac)
 }
 

@@ -95,9 +95,9 @@ func (mut mutation) run(t *testing.T, mutated bool) (m *machine) {
 	synctest.Test(t, func(t *testing.T) {
 		m = newMachine(t, t.Context(), k, mut.delay, deviate, wrong)
 		m.rogue = mut.rogue
-		must(t, m.alice.Register(m.ctx, artefact, readers(m.world, "rita", "alice"), canonical.NewID()))
+		must(t, m.alice.Register(m.ctx, artefact, readers(m.world, "alice"), canonical.NewID()))
 		s := &script{machine: m, mutated: mutated}
-		s.w1, s.w2, s.pusher, s.reader = m.actor("w1", "run"), m.actor("w2", "alice"), m.actor("pusher", "pat"), m.actor("reader", "rita")
+		s.w1, s.w2, s.pusher, s.reader = m.actor("w1", m.alice), m.actor("w2", m.alice), m.actor("pusher", m.pat), m.actor("reader", m.alice)
 		defer m.stop()
 		mut.script(s)
 		if m.bad == "" && !m.rogue {

@@ -141,6 +141,12 @@ func (m *machine) destroyed(a *state.Artefact) {
 			m.violated("(a) v%d is called destroyed, and the adversary opens it", v.Number)
 		}
 	}
+	// What readers open, whoever holds more than they do must open.
+	for _, v := range a.Versions {
+		if v.State <= state.Executed && reach[v.Recipient] == nil && m.bad == "" {
+			m.t.Errorf("the adversary does not find v%d, which is %s", v.Number, v.State)
+		}
+	}
 }
 
 // left is (2): what storage holds under a purged version is what others list,
