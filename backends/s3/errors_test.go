@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"io/fs"
@@ -231,7 +232,7 @@ type slowBody struct {
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
-	if b.left == 0 {
+	if b.ctx.Err() != nil || b.left == 0 {
 		<-b.ctx.Done()
 		return 0, b.ctx.Err()
 	}
@@ -330,6 +331,24 @@ func TestRepeat(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
+}
+
+// A certificate does not get better, nor does a server begin to speak TLS.
+func TestFinalErrors(t *testing.T) {
+	for hint, cause := range map[string]error{
+		"--ca-file":  &tls.CertificateVerificationError{Err: errors.New("unknown authority")},
+		"insecure=1": tls.RecordHeaderError{Msg: "not TLS"},
+	} {
+		n := 0
+		s := open(t, roundTrip(func(*http.Request) (*http.Response, error) {
+			n++
+			return nil, cause
+		}))
+		_, _, err := s.Get(t.Context(), backends.Ref{Key: "k"}, 0, -1)
+		if backends.KindOf(err) != backends.Unavailable || n != 1 || !strings.Contains(err.Error(), hint) {
+			t.Errorf("after %d requests: %v", n, err)
+		}
+	}
 }
 
 func TestLogHasNoSecrets(t *testing.T) {

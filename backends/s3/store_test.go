@@ -121,10 +121,11 @@ func TestNoVersions(t *testing.T) {
 			for i := range 20 {
 				key := fmt.Sprintf("k%02d", i)
 				f.objects = append(f.objects, fakeObject{key: "p/" + key, at: time.Unix(1e9, 0)})
-				if want = append(want, key); i%3 == 0 {
-					left = append(left, "p/"+key)
-				} else {
+				// Far apart, then the last of a page of three.
+				if want = append(want, key); i == 0 || i == 15 || i == 17 || i == 18 {
 					erased = append(erased, key)
+				} else {
+					left = append(left, "p/"+key)
 				}
 			}
 			s := open(t, roundTrip(func(r *http.Request) (*http.Response, error) {
