@@ -90,14 +90,15 @@ func inDoubt(err error) bool {
 }
 
 // Pause waits before another attempt: full jitter (Brooker, "Exponential Backoff
-// And Jitter"), doubling from 200 ms to at most 5 s. Long
-// pauses cost a lone writer little and let a crowd drain: what a lost slot costs
-// is four requests.
-func Pause(ctx context.Context, attempt int) error {
-	limit := maxPause
-	if attempt < 6 {
-		limit = min(maxPause, minPause<<attempt)
-	}
+// And Jitter"), doubling from 200 ms to at most 5 s. Long pauses cost a lone
+// writer little and let a crowd drain: what a lost slot costs is four requests.
+func Pause(ctx context.Context, attempt int) error { return PauseAfter(ctx, attempt, 0) }
+
+// PauseAfter is Pause for whoever lost a slot in an attempt that took so long.
+// Where an attempt takes long, so do those of everybody else, and what would be
+// room for a crowd on a quick machine or link is none: the pauses grow with it.
+func PauseAfter(ctx context.Context, attempt int, took time.Duration) error {
+	limit := min(max(minPause, took)<<min(attempt, 5), max(maxPause, took<<5))
 	t := time.NewTimer(rand.N(limit) + time.Millisecond)
 	defer t.Stop()
 	select {

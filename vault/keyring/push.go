@@ -78,9 +78,10 @@ func (r *Ring) Push(ctx context.Context, p Push) (*state.CommittedVersion, error
 		if err := r.mayPush(a, p); err != nil {
 			return nil, err
 		}
+		began := r.Vault.Now()
 		committed, err := under.step(ctx, a)
 		if lost(err) {
-			err = journal.Pause(ctx, attempt)
+			err = journal.PauseAfter(ctx, attempt, r.Vault.Now().Sub(began))
 		}
 		if err == nil && !committed {
 			a, err = r.fold(ctx)
