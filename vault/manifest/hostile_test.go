@@ -90,8 +90,8 @@ func TestHostileParts(t *testing.T) {
 		"unknown chunk":        func(h *hostilePart) { h.entries[0].Extents[1].Chunk = 2 },
 		"negative chunk":       func(h *hostilePart) { h.entries[0].Extents[0].Chunk = -1 },
 		"chunks out of order": func(h *hostilePart) {
-			h.chunks[0], h.chunks[1] = h.chunks[1], h.chunks[0]
-			h.entries[0].Extents[0].Chunk = 1
+			h.chunks = []*Chunk{fixedChunk(1, 200), fixedChunk(2, 200)}
+			h.entries[0].Extents[0].Chunk, h.entries[0].Extents[1].Chunk = 1, 0
 		},
 		"unused chunk":           func(h *hostilePart) { h.chunks = append(h.chunks, fixedChunk(3, 1)) },
 		"chunk twice":            func(h *hostilePart) { h.chunks[1].Creator, h.chunks[1].Name = h.chunks[0].Creator, h.chunks[0].Name },
@@ -99,8 +99,13 @@ func TestHostileParts(t *testing.T) {
 		"negative at":            func(h *hostilePart) { h.entries[0].At = -1 },
 		"continues past the end": func(h *hostilePart) { h.entries[0].At = 1 },
 		"too many extents": func(h *hostilePart) {
-			h.entries[0].Size = 50 + 4096
-			h.entries[0].Extents = slices.Repeat([]Extent{{0, 0, 1}}, 4097)
+			h.chunks, h.entries = h.chunks[:1], h.entries[:1]
+			h.entries[0].Size, h.entries[0].Extents = 4097, slices.Repeat([]Extent{{0, 0, 1}}, 4097)
+		},
+		"too many entries and extents": func(h *hostilePart) {
+			h.entries[0].Extents = slices.Repeat([]Extent{{0, 0, 1}}, 4095)
+			h.entries[0].Extents[1] = Extent{1, 0, 200}
+			h.entries[0].Size = 4094 + 200
 		},
 		"chunk of nothing": func(h *hostilePart) { h.chunks[0].Length = 0 },
 		"huge chunk": func(h *hostilePart) {
@@ -121,7 +126,7 @@ func TestHostileParts(t *testing.T) {
 }
 
 func TestHostileSpellings(t *testing.T) {
-	good := build(t, NewSecret(), []File{{Path: "\xff", Mode: Regular, SHA256: nothing}, {Path: "a", Mode: Regular, SHA256: nothing}}[1:])[0]
+	good := build(t, NewSecret(), []File{{Path: "a", Mode: Regular, SHA256: nothing}})[0]
 	for name, plain := range map[string]string{
 		"white space":      strings.Replace(string(good.Plain), `:[`, `: [`, 1),
 		"trailing byte":    string(good.Plain) + "\n",
@@ -198,6 +203,17 @@ func TestHostileRoots(t *testing.T) {
 		if _, err := DecodeRoot(plain); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestUnfinishedFile(t *testing.T) {
+	files := []File{largeFile("x", 5000)}
+	parts := build(t, NewSecret(), files)
+	if len(parts) != 2 {
+		t.Fatalf("%d parts", len(parts))
+	}
+	if _, err := read(rootOf(files, refs(parts)), parts[:1]); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
 	}
 }
 
