@@ -42,13 +42,13 @@ func (r *Ring) GC(ctx context.Context, before time.Time, op canonical.ID) (*Coll
 	if err := r.collectBegun(ctx, a, begun, before, op, e, out); err != nil {
 		return nil, err
 	}
-	if err := r.collectCommitted(ctx, committed, e, out); err != nil {
+	if err := r.collectCommitted(ctx, committed, e); err != nil {
 		return nil, err
 	}
-	if err := r.collectEpochs(ctx, e, out); err != nil {
+	if err := r.collectEpochs(ctx, e); err != nil {
 		return nil, err
 	}
-	out.Retained = e.list()
+	out.Erased, out.Retained = e.erased, e.list()
 	return out, nil
 }
 
@@ -82,17 +82,20 @@ func (r *Ring) children(ctx context.Context, part string) ([]canonical.ID, error
 
 // collectBegun condemns and erases versions that no entry names.
 func (r *Ring) collectBegun(ctx context.Context, a *state.Artefact, begun []canonical.ID, before time.Time, op canonical.ID, e *eraser, out *Collected) error {
+	newest := make([]time.Time, len(begun))
+	if err := r.each(ctx, len(begun), func(ctx context.Context, i int) (err error) {
+		if !r.neverCommits(a, begun[i]) {
+			newest[i], err = r.newest(ctx, begun[i])
+		}
+		return err
+	}); err != nil {
+		return err
+	}
 	var old, take []canonical.ID
-	for _, vid := range begun {
+	for i, vid := range begun {
 		if r.neverCommits(a, vid) {
 			take = append(take, vid)
-			continue
-		}
-		newest, err := r.newest(ctx, vid)
-		if err != nil {
-			return err
-		}
-		if newest.Before(before) {
+		} else if !newest[i].IsZero() && newest[i].Before(before) {
 			old = append(old, vid)
 		}
 	}
@@ -109,12 +112,10 @@ func (r *Ring) collectBegun(ctx context.Context, a *state.Artefact, begun []cano
 			}
 		}
 	}
-	for _, vid := range append(take, out.Condemned...) {
-		if err := r.collect(ctx, vid, e, out, func(string) bool { return false }); err != nil {
-			return err
-		}
-	}
-	return nil
+	take = append(take, out.Condemned...)
+	return r.each(ctx, len(take), func(ctx context.Context, i int) error {
+		return r.collect(ctx, take[i], e, func(string) bool { return false })
+	})
 }
 
 // neverCommits reports whether no entry can make a version of an id any more.
@@ -157,7 +158,7 @@ func (r *Ring) condemn(ctx context.Context, vids []canonical.ID, op canonical.ID
 }
 
 // collect erases everything under a version's prefix but what is to be kept.
-func (r *Ring) collect(ctx context.Context, vid canonical.ID, e *eraser, out *Collected, keep func(name string) bool) error {
+func (r *Ring) collect(ctx context.Context, vid canonical.ID, e *eraser, keep func(name string) bool) error {
 	names, err := r.names(ctx, vid, "")
 	if err != nil {
 		return err
@@ -168,12 +169,11 @@ func (r *Ring) collect(ctx context.Context, vid canonical.ID, e *eraser, out *Co
 			keys = append(keys, r.VersionPrefix(vid)+name)
 		}
 	}
-	out.Erased += len(keys)
 	return e.erase(ctx, keys...)
 }
 
 // collectCommitted erases what nothing names under versions that committed.
-func (r *Ring) collectCommitted(ctx context.Context, vids []canonical.ID, e *eraser, out *Collected) error {
+func (r *Ring) collectCommitted(ctx context.Context, vids []canonical.ID, e *eraser) error {
 	if len(vids) == 0 {
 		return nil
 	}
@@ -181,23 +181,20 @@ func (r *Ring) collectCommitted(ctx context.Context, vids []canonical.ID, e *era
 	if err != nil {
 		return err
 	}
-	for _, vid := range vids {
-		v := a.Version(vid)
+	return r.each(ctx, len(vids), func(ctx context.Context, i int) error {
+		v, kept := a.Version(vids[i]), kept
 		if r.variant.ownList {
 			if kept, err = r.ownList(ctx, v); err != nil {
 				return err
 			}
 		}
-		if err := r.collect(ctx, vid, e, out, func(name string) bool {
+		return r.collect(ctx, v.VID, e, func(name string) bool {
 			if chunk, ok := strings.CutPrefix(name, "c/"); ok {
-				return kept.has(vid, chunk)
+				return kept.has(v.VID, chunk)
 			}
 			return (v.State < state.Erased || r.variant.keepNamed) && r.named(a, v, name)
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
+		})
+	})
 }
 
 // named reports whether an entry still needs an object under its version's
@@ -217,7 +214,7 @@ func (r *Ring) named(a *state.Artefact, v *state.CommittedVersion, name string) 
 
 // collectEpochs erases the objects of epochs whose keys are destroyed, and
 // tables and indexes that were written for the current one and not activated.
-func (r *Ring) collectEpochs(ctx context.Context, e *eraser, out *Collected) error {
+func (r *Ring) collectEpochs(ctx context.Context, e *eraser) error {
 	eids, err := r.children(ctx, "e/")
 	if err != nil {
 		return err
@@ -227,14 +224,14 @@ func (r *Ring) collectEpochs(ctx context.Context, e *eraser, out *Collected) err
 		return err
 	}
 	for _, eid := range eids {
-		if err := r.collectEpoch(ctx, a, eid, e, out); err != nil {
+		if err := r.collectEpoch(ctx, a, eid, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Ring) collectEpoch(ctx context.Context, a *state.Artefact, eid canonical.ID, e *eraser, out *Collected) error {
+func (r *Ring) collectEpoch(ctx context.Context, a *state.Artefact, eid canonical.ID, e *eraser) error {
 	ep := a.Epoch(eid)
 	if ep == nil || !ep.KeysDestroyed && ep != a.Current {
 		return nil
@@ -262,6 +259,5 @@ func (r *Ring) collectEpoch(ctx context.Context, a *state.Artefact, eid canonica
 			keys = append(keys, info.Key)
 		}
 	}
-	out.Erased += len(keys)
 	return e.erase(ctx, keys...)
 }

@@ -19,10 +19,17 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 2000, "random histories with the symbolic cipher")
-	real      = flag.Int("real", 100, "random histories with age")
-	seed      = flag.Uint64("seed", 0, "the first seed")
+	histories = flag.Int("histories", fewer(2000), "random histories with the symbolic cipher")
+	real      = flag.Int("real", fewer(100), "random histories with age")
+	seed      = flag.Uint64("seed", 1, "the first seed")
 )
+
+func fewer(n int) int {
+	if raceDetector {
+		return n / 20
+	}
+	return n
+}
 
 // history is one random history: which acts and faults it has, and how often,
 // is itself drawn, so that rare combinations are not drowned by common ones.

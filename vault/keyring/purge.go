@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aivault/aivault/backends"
@@ -164,9 +165,12 @@ func (r *Ring) remaining(ctx context.Context, v *state.CommittedVersion, kept ke
 	return left, last, nil
 }
 
-// eraser erases, and remembers what could not be.
+// eraser erases, and remembers what could not be. It is safe for concurrent use.
 type eraser struct {
-	ring     *Ring
+	ring *Ring
+
+	mu       sync.Mutex
+	erased   int // keys
 	retained map[string]time.Time
 }
 
@@ -179,11 +183,14 @@ func (e *eraser) erase(ctx context.Context, keys ...string) error {
 		if err != nil {
 			return err
 		}
+		e.mu.Lock()
+		e.erased += len(batch)
 		for _, rem := range remnants {
 			if last, ok := e.retained[rem.Key]; !ok || rem.Until.After(last) {
 				e.retained[rem.Key] = rem.Until
 			}
 		}
+		e.mu.Unlock()
 	}
 	return nil
 }

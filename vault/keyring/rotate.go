@@ -21,10 +21,10 @@ type Rotation struct {
 	Survivors int
 }
 
-// Rotate makes a new epoch current: steps 2 to 6 of the rotation
-// (vault/FORMAT.md §6.4). It takes up whatever somebody else has begun, and an
-// activation by somebody else meanwhile serves as well. Old keys stay: see
-// Destroy.
+// Rotate makes a new epoch current, in the custody that the vault has now: steps
+// 2 to 6 of the rotation (vault/FORMAT.md §6.4). It takes up whatever somebody
+// else has begun, and an activation by somebody else meanwhile serves as well.
+// Old keys stay: see Destroy.
 //
 // Errors: ErrIntegrity if the current epoch is damaged; ErrIncomplete, ErrEnded,
 // ErrLapsed;
@@ -39,7 +39,9 @@ func (r *Ring) Rotate(ctx context.Context, op canonical.ID) (Rotation, error) {
 		return Rotation{}, r.noEpoch(a)
 	}
 	from := a.ActivatedAt
-	err = r.advance(ctx, op, func(a *state.Artefact) bool { return a.ActivatedAt != from })
+	err = r.advance(ctx, op, func(a *state.Artefact) bool {
+		return a.ActivatedAt != from && (a.Ended || r.inCustody(a.Current))
+	})
 	if err != nil {
 		return Rotation{}, err
 	}
@@ -128,13 +130,14 @@ func outrun(err error) bool {
 }
 
 // step chooses what to go on with: a candidate whose seed is stored, an intent
-// that awaits its candidate, or a new intent.
+// that awaits its candidate, or a new intent. What was begun in another custody
+// is left to be superseded.
 func (rot *rotation) step(ctx context.Context, a *state.Artefact) error {
 	if a.Whole && len(a.LiveSet()) == 0 {
 		return rot.append(ctx, state.KindActivate, state.Activate{None: true, Survivors: a.Survivors()})
 	}
 	for _, ep := range slices.Backward(a.Epochs) {
-		if !rot.given[ep.EID] && ep != a.Current && rot.openFor(a, ep) {
+		if !rot.given[ep.EID] && ep != a.Current && rot.openFor(a, ep) && rot.inCustody(ep) {
 			err := rot.resume(ctx, a, ep)
 			if !errors.Is(err, errAbandoned) {
 				return err
@@ -151,7 +154,7 @@ func (rot *rotation) step(ctx context.Context, a *state.Artefact) error {
 	if rot.variant.oldFold && rot.old == nil {
 		rot.old = a.LiveSet()
 	}
-	if err := rot.append(ctx, state.KindIntent, state.Intent{EID: eid, Label: state.EpochLabel(a.Vault.Genesis, a.ID, eid), Custody: a.Vault.Custody}); err != nil {
+	if err := rot.append(ctx, state.KindIntent, state.Intent{EID: eid, Label: state.EpochLabel(a.Vault.Genesis, a.ID, eid), Custody: rot.Vault.State().Custody}); err != nil {
 		return err
 	}
 	return rot.propose(ctx, a, a.Epoch(eid))
@@ -175,8 +178,13 @@ func (r *Ring) awaits(a *state.Artefact, ep *state.Epoch) bool {
 	if f := r.variant.awaits; f != nil {
 		return f(a, ep)
 	}
-	return ep.AwaitsCandidate() && !ep.DeathSinceIntent() && ep.Custody.Mode == a.Vault.Custody.Mode &&
-		slices.Equal(ep.Custody.Keepers, a.Vault.Custody.Keepers)
+	return ep.AwaitsCandidate() && !ep.DeathSinceIntent() && r.inCustody(ep)
+}
+
+// inCustody reports whether an epoch has the custody of the vault as it is now.
+func (r *Ring) inCustody(ep *state.Epoch) bool {
+	c := r.Vault.State().Custody
+	return ep.Custody.Mode == c.Mode && slices.Equal(ep.Custody.Keepers, c.Keepers)
 }
 
 // propose takes an intent to its candidate: the rest of step 2.

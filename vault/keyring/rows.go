@@ -189,25 +189,34 @@ func (r *Ring) currentRows(ctx context.Context, a *state.Artefact, vs []*state.C
 		return nil, err
 	}
 	out := make([]row, len(vs))
-	err = r.each(ctx, len(vs), func(ctx context.Context, i int) (err error) {
-		v := vs[i]
+	var own []int
+	for i, v := range vs {
 		if where[i] < 0 {
-			if out[i], err = r.ownRow(ctx, a, v.VID); errors.Is(err, backends.NotExist) {
-				err = fmt.Errorf("%w: %w", ErrIntegrity, err)
-			}
-		} else {
-			n, _ := slices.BinarySearch(numbers, where[i])
-			out[i], err = findRow(read[n], v.VID)
+			own = append(own, i)
+			continue
 		}
-		if err == nil && out[i].GID == v.GID && canonical.Sum(out[i].Row) != v.Row {
-			err = fmt.Errorf("%w: the row of version %s is not the one that its entry binds", ErrIntegrity, v.VID)
+		n, _ := slices.BinarySearch(numbers, where[i])
+		if out[i], err = findRow(read[n], v.VID); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.each(ctx, len(own), func(ctx context.Context, i int) (err error) {
+		if out[own[i]], err = r.ownRow(ctx, a, vs[own[i]].VID); errors.Is(err, backends.NotExist) {
+			err = fmt.Errorf("%w: %w", ErrIntegrity, err)
 		}
 		return err
-	})
+	}); err != nil {
+		return nil, err
+	}
+	for i, v := range vs {
+		if out[i].GID == v.GID && canonical.Sum(out[i].Row) != v.Row {
+			return nil, fmt.Errorf("%w: the row of version %s is not the one that its entry binds", ErrIntegrity, v.VID)
+		}
+	}
 	if keep != nil && len(numbers) > 0 {
 		keep.number, keep.rows = numbers[len(numbers)-1], read[len(numbers)-1]
 	}
-	return out, err
+	return out, nil
 }
 
 func findRow(rows []row, vid canonical.ID) (row, error) {
