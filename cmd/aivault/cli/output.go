@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/aivault/aivault/cmd/aivault/cli/progress"
 )
 
 // output is where results go: for people, as JSON, or the reference alone. It
@@ -17,7 +19,8 @@ import (
 // failure of the command.
 type output struct {
 	w       io.Writer
-	command []string // the words of the command, for the schema
+	screen  *progress.Screen // may be the same terminal
+	command []string         // the words of the command, for the schema
 	json    bool
 	quiet   bool
 	err     error
@@ -27,6 +30,7 @@ func (o *output) Write(b []byte) (int, error) {
 	if o.err != nil {
 		return 0, o.err
 	}
+	o.screen.Clear()
 	n, err := o.w.Write(b)
 	if err != nil {
 		o.err = fmt.Errorf("writing the result: %w", err)

@@ -6,8 +6,11 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/aivault/aivault/cmd/aivault/cli/progress"
 )
 
 func TestPrintable(t *testing.T) {
@@ -54,7 +57,7 @@ func TestForms(t *testing.T) {
 		{true, false, "{\"schema\":\"aivault.list/1\",\"name\":\"b\\u001b\"}\n{\"schema\":\"aivault.list/1\",\"name\":\"longer\\n\"}\n"},
 	} {
 		var b bytes.Buffer
-		o := &output{w: &b, command: []string{"list"}, json: tc.json, quiet: tc.quiet}
+		o := &output{w: &b, screen: progress.NewScreen(io.Discard), command: []string{"list"}, json: tc.json, quiet: tc.quiet}
 		err := table(o, []string{"b\x1b", "longer\n"}, func(s string) any { return item{o.schema(), s} },
 			[]string{"NAME", "KIND"}, func(s string) []string { return []string{s, "model"} })
 		if err != nil || b.String() != tc.want {
@@ -68,9 +71,29 @@ type fullDisk struct{}
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 func TestLostOutputIsAnError(t *testing.T) {
-	o := &output{w: fullDisk{}}
+	o := &output{w: fullDisk{}, screen: progress.NewScreen(io.Discard)}
 	if err := o.result(item{}, "x", func(w io.Writer) { io.WriteString(w, "x") }); err == nil || o.failed() == nil {
 		t.Error("a result that was not written passes for one that was")
+	}
+}
+
+// TestResultBelowProgress has both on one terminal.
+func TestResultBelowProgress(t *testing.T) {
+	var terminal bytes.Buffer
+	screen := progress.NewScreen(&terminal)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	m := progress.New(screen, progress.Line, func() time.Time { now = now.Add(time.Second); return now }, func() int { return 80 }, bytesText)
+	m.Update(progress.Step{What: "push", Done: 1})
+	m.Update(progress.Step{What: "push", Done: 2})
+	if terminal.Len() == 0 {
+		t.Fatal("no progress")
+	}
+	o := &output{w: &terminal, screen: screen}
+	if err := o.result(nil, "", func(w io.Writer) { io.WriteString(w, "done\n") }); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(terminal.String(), " \rdone\n") {
+		t.Errorf("%q", terminal.String())
 	}
 }
 

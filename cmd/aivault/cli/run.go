@@ -33,7 +33,7 @@ type run struct {
 }
 
 func newRun(s *system) *run {
-	return &run{sys: s, out: &output{w: s.stdout}, log: slog.New(newLogHandler(s.stderr, slog.LevelWarn, false))}
+	return &run{sys: s, out: &output{w: s.stdout, screen: s.stderr}, log: slog.New(newLogHandler(s.stderr, slog.LevelWarn, false))}
 }
 
 var (

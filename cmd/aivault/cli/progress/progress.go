@@ -102,7 +102,7 @@ func (m *Meter) Close() {
 	defer m.mu.Unlock()
 	switch {
 	case m.mode == Line:
-		m.out.status("")
+		m.out.Clear()
 	case m.mode == JSON && !m.start.IsZero():
 		m.tell(m.now())
 	}

@@ -29,15 +29,19 @@ func (s *Screen) Write(b []byte) (int, error) {
 	return s.w.Write(b)
 }
 
-// status shows one line in place of the last one; "" takes it away.
+// Clear takes the status line away, before something else is written to the
+// same terminal.
+func (s *Screen) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.clear()
+}
+
+// status shows one line in place of the last one.
 func (s *Screen) status(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := utf8.RuneCountInString(line)
-	if n == 0 {
-		_ = s.clear()
-		return
-	}
 	text := "\r" + line
 	if s.shown > n {
 		text += strings.Repeat(" ", s.shown-n)
