@@ -273,6 +273,7 @@ func (m *machine) settle() {
 			m.violated("(d) one actor alone leaves v%d %s: %v", v.Number, v.State, ac.Err)
 		}
 	}
+	m.control(a)
 	m.left(a)
 	for len(m.flights) > 0 {
 		m.deliver(0)

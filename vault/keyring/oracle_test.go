@@ -149,6 +149,21 @@ func (m *machine) destroyed(a *state.Artefact) {
 	}
 }
 
+// control gives the adversary every key that the keepers ever had: it must open
+// every version then, or (a) would mean nothing.
+func (m *machine) control(a *state.Artefact) {
+	ever := map[string]custodytest.State{}
+	for id, k := range m.world.Keepers {
+		ever[id] = k.History()
+	}
+	reach := m.adversary.Reach(m.store.history(), ever)
+	for _, v := range a.Versions {
+		if reach[v.Recipient] == nil {
+			m.t.Errorf("with all keys that ever were, the adversary does not open v%d, which is %s", v.Number, v.State)
+		}
+	}
+}
+
 // left is (2): what storage holds under a purged version is what others list,
 // or came late.
 func (m *machine) left(a *state.Artefact) {
