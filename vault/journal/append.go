@@ -98,7 +98,7 @@ func Pause(ctx context.Context, attempt int) error { return PauseAfter(ctx, atte
 // Where an attempt takes long, so do those of everybody else, and what would be
 // room for a crowd on a quick machine or link is none: the pauses grow with it.
 func PauseAfter(ctx context.Context, attempt int, took time.Duration) error {
-	limit := min(max(minPause, took)<<min(attempt, 5), max(maxPause, took<<5))
+	limit := min(max(minPause, 4*took)<<min(attempt, 5), max(maxPause, took<<6))
 	t := time.NewTimer(rand.N(limit) + time.Millisecond)
 	defer t.Stop()
 	select {

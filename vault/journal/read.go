@@ -52,7 +52,7 @@ func (j *Journal) Read(ctx context.Context, have *Log) (*Log, error) {
 		case junk == nil:
 			log.Entries = entries
 			return j.settle(ctx, log)
-		case errors.Is(junk.Why, backends.NotExist):
+		case junk.newest == nil && errors.Is(junk.Why, backends.NotExist):
 			continue // erased since it was listed
 		}
 		if log.Junk = append(log.Junk, *junk); len(log.Junk) > maxJunk {
@@ -119,7 +119,7 @@ func (j *Journal) candidate(ctx context.Context, have []*entry.Entry, seq uint64
 		return nil, junk, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading %s: %w", junk.Key, err)
+		return nil, nil, err
 	}
 	junk.newest = tail[len(tail)-1]
 	entries, err := j.connect(ctx, have, tail)
@@ -210,7 +210,7 @@ func (j *Journal) connect(ctx context.Context, have, tail []*entry.Entry) ([]*en
 			return nil, fmt.Errorf("%w: %s: %w", ErrUnverifiable, j.key(low-1), err)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", j.key(low-1), err)
+			return nil, err
 		}
 		parts = append(parts, older)
 	}
