@@ -72,7 +72,23 @@ func (v *Vault) artefactIDs(ctx context.Context) ([]canonical.Digest, error) {
 		}
 		ids = append(ids, id)
 	}
-	return ids, nil
+	return ids, v.checkHidden(ids)
+}
+
+// checkHidden refuses a listing that lacks an artefact this client remembers:
+// journals are never deleted.
+func (v *Vault) checkHidden(ids []canonical.Digest) error {
+	if v.memory == nil {
+		return nil
+	}
+	for _, journal := range v.memory.Journals() {
+		id, err := canonical.ParseDigest(journal)
+		if err != nil || slices.Contains(ids, id) {
+			continue // the vault's own, or not a journal
+		}
+		return fmt.Errorf("the storage shows nothing of artefact %s, which this client has read: %w", id, ErrRolledBack)
+	}
+	return nil
 }
 
 func summarise(a *state.Artefact) Summary {

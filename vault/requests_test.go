@@ -3,9 +3,11 @@ package vault_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -37,6 +39,12 @@ func (m *machine) Head(id string) (entry.Position, bool) {
 	defer m.mu.Unlock()
 	p, ok := m.heads[id]
 	return p, ok
+}
+
+func (m *machine) Journals() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.heads))
 }
 
 func (m *machine) Remember(id string, p entry.Position) {

@@ -305,3 +305,28 @@ func isIntegrity(err error) bool {
 	}
 	return false
 }
+
+// TestHiddenArtefact hides an artefact as a whole from a client that has read
+// it, and keeps what it remembers: nothing of the vault's own journal changes.
+func TestHiddenArtefact(t *testing.T) {
+	p, genesis, _ := realistic(t)
+	c := p.on(newMachine(), genesis)
+	list := func() error {
+		v, err := vault.Open(t.Context(), c)
+		if err == nil {
+			_, _, err = v.List(t.Context(), "")
+		}
+		return err
+	}
+	if err := list(); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range p.mem.Keys() {
+		if strings.HasPrefix(k, "a/") {
+			p.mem.Remove(k)
+		}
+	}
+	if err := list(); !errors.Is(err, vault.ErrRolledBack) {
+		t.Errorf("a client with memory got %v", err)
+	}
+}

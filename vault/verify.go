@@ -151,7 +151,9 @@ func (r *verification) whole(ctx context.Context, full bool) error {
 		}
 	}
 	ids, err := v.artefactIDs(ctx)
-	if err != nil {
+	if broken(err) {
+		r.problem(Problem{Object: "a/", Why: err.Error()})
+	} else if err != nil {
 		return err
 	}
 	for _, id := range ids {

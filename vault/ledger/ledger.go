@@ -47,6 +47,8 @@ type Cache interface {
 type Memory interface {
 	Head(journal string) (entry.Position, bool)
 	Remember(journal string, head entry.Position)
+	// Journals returns the ids of all journals remembered, in any order.
+	Journals() []string
 }
 
 // Pin is a head that somebody vouches for.

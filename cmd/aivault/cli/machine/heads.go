@@ -45,6 +45,19 @@ func (h *Heads) Head(id string) (entry.Position, bool) {
 	return entry.Position{Seq: entry.MaxSeq}, true
 }
 
+// Journals returns the ids of the journals remembered.
+func (h *Heads) Journals() []string {
+	entries, err := os.ReadDir(h.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.fail(err)
+	}
+	var ids []string
+	for _, e := range entries {
+		ids = append(ids, e.Name())
+	}
+	return ids
+}
+
 // Remember notes a head, unless a newer one is known.
 func (h *Heads) Remember(id string, p entry.Position) {
 	all, err := h.read(id)
