@@ -142,6 +142,8 @@ func (h *history) let(ac *actor) {
 	case x < h.crashes+h.faults+0.02 && h.corrupt > 0 && c.Op == "put" && strings.Contains(c.Key, "/e/"):
 		h.corrupt--
 		f = vaulttest.Corrupt
+		// The bytes as they left the client would look like another object under the same key.
+		h.flights = slices.DeleteFunc(h.flights, func(f flight) bool { return f.key == c.Key })
 	}
 	if c.Op == "put" && (f == vaulttest.Lost || f == vaulttest.Crash) && h.rng.IntN(2) == 0 {
 		h.flights = append(h.flights, flight{c.Key, c.Body})
