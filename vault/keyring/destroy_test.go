@@ -195,6 +195,10 @@ func TestDamage(t *testing.T) {
 			if _, err := fresh.Rotate(t.Context(), canonical.NewID()); !errors.Is(err, ErrIntegrity) {
 				t.Errorf("Rotate: %v", err)
 			}
+			execute(t, w, fresh, vids...) // and cancellable
+			if _, err := fresh.Destroy(t.Context(), canonical.NewID()); !errors.Is(err, ErrIntegrity) {
+				t.Errorf("Destroy after execute: %v", err)
+			}
 			if n := len(w.Keepers["keeper-0"].CurrentState()); n < 2 {
 				t.Errorf("%d keys are left", n)
 			}

@@ -64,13 +64,13 @@ func (r *Ring) Drop(ctx context.Context, op canonical.ID) error {
 
 // due reports whether a version waits to be dropped, or the artefact to end.
 func due(a *state.Artefact) bool {
-	live := a.LiveSet()
-	if a.Whole && len(live) == 0 {
-		return true
+	live, undropped := len(a.LiveSet()), 0
+	for _, v := range a.Versions {
+		if v.State <= state.Executed {
+			undropped++
+		}
 	}
-	return slices.ContainsFunc(a.Versions, func(v *state.CommittedVersion) bool {
-		return v.State == state.Executed && !slices.Contains(live, v)
-	})
+	return undropped > live || a.Whole && live == 0
 }
 
 // rotation is one call that rotates.
