@@ -70,6 +70,9 @@ func (v *Vault) refresh(ctx context.Context) error {
 		return foldErr
 	}
 	if settleErr := v.meta.settle(ctx, v.fold.last().Metadata, v.isMember()); settleErr != nil {
+		if rolledBack := v.check(entry.VaultJournal, log); rolledBack != nil {
+			return fmt.Errorf("%w; and so: %v", rolledBack, settleErr)
+		}
 		return errors.Join(settleErr, err)
 	}
 	if err != nil {
