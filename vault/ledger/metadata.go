@@ -62,7 +62,9 @@ type metadata struct {
 	queue  []string // keys under MetadataPrefix to try, newest first
 	listed bool
 	tries  int
-	closed map[string]bool // keys of objects that do not open for this member; they never will
+
+	recalled bool            // what this client kept was looked at
+	closed   map[string]bool // keys of objects that did not open for this member, since a reading last failed
 }
 
 type mdKey struct {
@@ -231,6 +233,17 @@ func (m *metadata) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loose, m.queue, m.listed, m.tries = nil, nil, false, 0
+	if m.closed == nil {
+		m.closed = map[string]bool{}
+	}
+}
+
+// failed ends a reading that did not succeed: what did not open may have been
+// shown damaged, and is tried again.
+func (m *metadata) failed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.closed)
 }
 
 // cachedMetadata is the name under which a client keeps the object that was bound last.
@@ -240,14 +253,12 @@ const cachedMetadata = "metadata"
 // what this client kept, then the newest, by storage time, that is sealed to
 // this member. It holds all older identities, so mostly one is enough.
 func (m *metadata) load(ctx context.Context) (found bool, err error) {
-	if m.closed == nil {
-		m.closed = map[string]bool{}
-		if m.session.Cache != nil {
-			if sealed, ok := m.session.Cache.Get(cachedMetadata); ok {
-				if object, err := m.decode(sealed); err == nil {
-					m.loose = append(m.loose, &loose{object: object, sealed: sealed})
-					return true, nil
-				}
+	if !m.recalled && m.session.Cache != nil {
+		m.recalled = true
+		if sealed, ok := m.session.Cache.Get(cachedMetadata); ok {
+			if object, err := m.decode(sealed); err == nil {
+				m.loose = append(m.loose, &loose{object: object, sealed: sealed})
+				return true, nil
 			}
 		}
 	}

@@ -53,6 +53,14 @@ func (v *Vault) Refresh(ctx context.Context) error {
 
 func (v *Vault) refresh(ctx context.Context) error {
 	v.meta.begin()
+	err := v.readOn(ctx)
+	if err != nil {
+		v.meta.failed()
+	}
+	return err
+}
+
+func (v *Vault) readOn(ctx context.Context) error {
 	v.reading(ctx)
 	log, err := v.journal.Read(ctx, v.log)
 	if errors.Is(err, journal.ErrEmpty) {
