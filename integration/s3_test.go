@@ -79,7 +79,7 @@ func conform(t *testing.T, server *servers.S3, versioning bool) {
 func TestS3ProbeFindsOut(t *testing.T) {
 	for _, v := range []struct {
 		name    string
-		start   func(testing.TB) *servers.S3
+		start   func(servers.T) *servers.S3
 		refused []string
 		noted   string
 	}{

@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"testing"
 	"time"
 )
 
@@ -22,7 +21,7 @@ type certificates struct {
 	pool          *x509.CertPool
 }
 
-func makeCertificates(t testing.TB) certificates {
+func makeCertificates(t T) certificates {
 	t.Helper()
 	dir := t.TempDir()
 	caKey, ca := signed(t, &x509.Certificate{
@@ -47,7 +46,7 @@ func makeCertificates(t testing.TB) certificates {
 }
 
 // signed makes a key and a certificate for it, signed by parent or by itself.
-func signed(t testing.TB, template, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, *x509.Certificate) {
+func signed(t T, template, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -68,7 +67,7 @@ func signed(t testing.TB, template, parent *x509.Certificate, by *ecdsa.PrivateK
 	return key, cert
 }
 
-func writePEM(t testing.TB, file, kind string, der []byte) string {
+func writePEM(t T, file, kind string, der []byte) string {
 	t.Helper()
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)

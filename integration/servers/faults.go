@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -120,7 +119,7 @@ func (t *truncated) Read(p []byte) (int, error) {
 // Proxy serves s through faults, on a port of its own: for clients in another
 // process, and for what only a real connection can show. Clients sign the
 // proxy's address, which is passed on.
-func Proxy(t testing.TB, s *S3, plan func(n int, r *http.Request) Fault) (*S3, *Faults) {
+func Proxy(t T, s *S3, plan func(n int, r *http.Request) Fault) (*S3, *Faults) {
 	t.Helper()
 	transport := s.transport()
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {

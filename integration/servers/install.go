@@ -5,15 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"testing"
 )
 
 // cache is the directory that programs are kept in.
-func cache(t testing.TB) string {
+func cache(t T) string {
 	t.Helper()
 	base, err := os.UserCacheDir()
 	if err != nil {
-		t.Fatalf("no cache directory for test servers: %v", err)
+		t.Fatalf("no cache directory for programs: %v", err)
 	}
 	dir := filepath.Join(base, "aivault-test", "bin")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -23,8 +22,8 @@ func cache(t testing.TB) string {
 }
 
 // install returns dir/name, which make has made at some time or makes now. It is
-// made in a directory beside it, so that a killed test leaves nothing half done.
-func install(t testing.TB, name string, make func(dir string) error) string {
+// made in a directory beside it, so that a killed process leaves nothing half done.
+func install(t T, name string, make func(dir string) error) string {
 	t.Helper()
 	final := filepath.Join(cache(t), name)
 	if _, err := os.Stat(final); err == nil {
@@ -32,7 +31,7 @@ func install(t testing.TB, name string, make func(dir string) error) string {
 	}
 	unlock, err := lock(final + ".lock")
 	if err != nil {
-		t.Fatalf("waiting for another test to install %s: %v", name, err)
+		t.Fatalf("waiting for another process to install %s: %v", name, err)
 	}
 	defer unlock()
 	if _, err := os.Stat(final); err == nil {
@@ -45,7 +44,7 @@ func install(t testing.TB, name string, make func(dir string) error) string {
 	defer os.RemoveAll(tmp)
 	t.Logf("installing %s; this takes a while the first time", name)
 	if err := make(tmp); err != nil {
-		t.Fatalf("the test server %s cannot be had: %v", name, err)
+		t.Fatalf("the program %s cannot be had: %v", name, err)
 	}
 	if err := os.Rename(tmp, final); err != nil {
 		t.Fatal(err)
@@ -53,9 +52,9 @@ func install(t testing.TB, name string, make func(dir string) error) string {
 	return final
 }
 
-// goInstall builds a Go program outside the module of the tests, with the
-// dependencies that it asks for itself.
-func goInstall(t testing.TB, program, version string) string {
+// Program returns the path of a Go program, which is built outside this module,
+// with the dependencies that it asks for itself. program is its import path.
+func Program(t T, program, version string) string {
 	t.Helper()
 	base := filepath.Base(program)
 	dir := install(t, base+"-"+version, func(dir string) error {
@@ -68,7 +67,7 @@ func goInstall(t testing.TB, program, version string) string {
 }
 
 // npmInstall installs an npm package, below node_modules of the directory returned.
-func npmInstall(t testing.TB, name, version string) string {
+func npmInstall(t T, name, version string) string {
 	t.Helper()
 	return install(t, name+"-"+version, func(dir string) error {
 		cmd := exec.CommandContext(t.Context(), "npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--ignore-scripts", name+"@"+version)

