@@ -58,6 +58,7 @@ integration                     *
 integration/servers             =
 integration/weights             =
 integration/full                *
+integration/bench               *
 `
 
 type source struct {
@@ -160,9 +161,9 @@ var forbidden = []struct {
 	uses  []string // selector expressions
 	allow []string // directories
 }{
-	{"the environment is read in one place", false, []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv"}, []string{"cmd/aivault", "cmd/aivault/cli", "integration/servers", "integration/full"}},
-	{"clocks are injected", true, []string{"time.Now", "time.Since", "time.Until"}, []string{"cmd/aivault", "cmd/aivault/cli", "backends/backendtest", "crypto/custody/custodytest", "integration/servers", "integration/full", "vault/vaulttest"}},
-	{"only main ends the process", false, []string{"os.Exit", "log.Fatal", "log.Fatalf"}, []string{"cmd/aivault", "integration/full"}},
+	{"the environment is read in one place", false, []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv"}, []string{"cmd/aivault", "cmd/aivault/cli", "integration/servers", "integration/full", "integration/bench"}},
+	{"clocks are injected", true, []string{"time.Now", "time.Since", "time.Until"}, []string{"cmd/aivault", "cmd/aivault/cli", "backends/backendtest", "crypto/custody/custodytest", "integration/servers", "integration/full", "integration/bench", "vault/vaulttest"}},
+	{"only main ends the process", false, []string{"os.Exit", "log.Fatal", "log.Fatalf"}, []string{"cmd/aivault", "integration/full", "integration/bench"}},
 }
 
 func TestForbiddenCalls(t *testing.T) {
