@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -104,14 +105,16 @@ func runAll(cmds []*exec.Cmd, says []bytes.Buffer, started func()) (usage, error
 	}
 	started()
 	var u usage
-	for i, c := range cmds[:running] {
-		if failed != nil {
+	if failed != nil {
+		for _, c := range cmds[:running] {
 			_ = c.Process.Kill() // it may have ended by itself
 		}
+	}
+	for i, c := range cmds[:running] {
 		err := c.Wait()
 		u.Peak += peaks[i].stop()
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("%s: %w\n%s", strings.Join(c.Args, " "), err, tail(says[i].Bytes()))
+		if err != nil { // of several, any may be why
+			failed = errors.Join(failed, fmt.Errorf("%s: %w\n%s", strings.Join(c.Args, " "), err, tail(says[i].Bytes())))
 		}
 		u.CPU += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// profilePath names the profile of a direction.
+// profilePath is where a profile is.
 func profilePath(dir, op string) string { return filepath.Join(dir, op+".pprof") }
 
 // profileLines is how many entries of a profile are printed.

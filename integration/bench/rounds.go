@@ -21,10 +21,11 @@ type row struct {
 	stored   int64 // bytes, after a push; 0: nothing is
 }
 
-// Directions of a row.
+// Directions of a row, and what profiles are taken of.
 const (
 	pushing = "push"
 	pulling = "pull"
+	toDisk  = "pull-to-disk"
 )
 
 // rows prepares the rows of all tools for a data set.

@@ -36,7 +36,7 @@ func (l *lab) stages(set *dataset, disk, profiles string) (r *round, err error) 
 	if r.pull, err = l.pullInto(set, l.dir, profile(pulling)); err != nil {
 		return nil, err
 	}
-	if r.disk, err = l.pullInto(set, disk, ""); err != nil {
+	if r.disk, err = l.pullInto(set, disk, profile(toDisk)); err != nil {
 		return nil, err
 	}
 	file, err := os.CreateTemp(disk, "aivault-direct-")

@@ -8,7 +8,7 @@ type target struct {
 	most  bool // bound is the most it may be, not the least
 	bound float64
 	unit  string
-	op    string // the direction whose profile explains a miss, or ""
+	op    string // what is profiled to explain a miss, or ""
 	value func(*report) (float64, bool)
 }
 
@@ -73,7 +73,7 @@ func libraryTargets() []target {
 			}},
 		{"pull, verified, memory to memory", false, 0.45, "SU per core", pulling,
 			units(func(x *round) float64 { return x.pull.perCPU() })},
-		{"pull to disk, of the speed of writing past the page cache", false, 0.6, "×", pulling,
+		{"pull to disk, of the speed of writing past the page cache", false, 0.6, "×", toDisk,
 			func(r *report) (float64, bool) {
 				return r.overRounds(func(x *round) float64 {
 					if x.direct.Bytes == 0 {
@@ -133,10 +133,10 @@ func storageTargets() []target {
 	}})
 }
 
-// missedOps are the directions with a missed target that a profile may explain.
+// missedOps are the profiles that may explain a missed target.
 func (r *report) missedOps() []string {
 	var out []string
-	for _, op := range []string{pushing, pulling} {
+	for _, op := range []string{pushing, pulling, toDisk} {
 		for _, x := range targets() {
 			if _, verdict := x.judge(r); verdict == missed && x.op == op {
 				out = append(out, op)
