@@ -65,7 +65,7 @@ func newLab(t servers.T, uses func(tool string) bool) (*lab, error) {
 		return nil, err
 	}
 	l.encodes = strings.Contains(help, "--encode")
-	return l, nil
+	return l, checkSettings(l.encodes)
 }
 
 // makeIdentity makes the keys that age uses: of the kind that aivault uses too.

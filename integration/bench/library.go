@@ -18,10 +18,29 @@ type setting struct {
 	set  func(*transfer.Push)
 }
 
-// settings are those that a push is measured with. Encoding has one of its own
-// as soon as there is any.
+// settings are those that a push is measured with, the default first. A version
+// that encodes has one more, pushFull; see [checkSettings].
 func settings() []setting {
 	return []setting{{pushPlain, func(*transfer.Push) {}}}
+}
+
+// setting by name, and whether there is one.
+func settingOf(name string) (setting, bool) {
+	for _, s := range settings() {
+		if s.name == name {
+			return s, true
+		}
+	}
+	return setting{}, false
+}
+
+// checkSettings refuses to measure a push that encodes under the name of one that
+// does not. encodes says whether the program has a flag for it.
+func checkSettings(encodes bool) error {
+	if _, ok := settingOf(pushFull); ok != encodes {
+		return fmt.Errorf("the program encodes: %v, and the settings that the library is measured with: %v", encodes, ok)
+	}
+	return nil
 }
 
 // What the library is measured at.
@@ -91,7 +110,7 @@ func stepPush(ctx context.Context, args []string) (map[string]spent, error) {
 	return out, nil
 }
 
-// stepPull measures a pull of a directory from memory.
+// stepPull measures a pull of a directory from memory, of what is not encoded.
 func stepPull(ctx context.Context, args []string) (map[string]spent, error) {
 	l, err := newLibrary(mem.New(mem.Options{}))
 	if err != nil {
@@ -101,7 +120,11 @@ func stepPull(ctx context.Context, args []string) (map[string]spent, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := l.push(ctx, tree, settings()[0])
+	plain, ok := settingOf(pushPlain)
+	if !ok {
+		return nil, fmt.Errorf("no setting %q", pushPlain)
+	}
+	source, err := l.push(ctx, tree, plain)
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,7 @@ func (p *pipeline) run(ctx context.Context) (_ usage, err error) {
 	for i, c := range p.commands {
 		cmds[i] = exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 		cmds[i].Dir, cmds[i].Env, cmds[i].Stderr = c.dir, c.env, &says[i]
+		cmds[i].WaitDelay = time.Second // for what a killed one may have started
 		if i > 0 {
 			r, w, err := os.Pipe()
 			if err != nil {
