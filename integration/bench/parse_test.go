@@ -48,9 +48,12 @@ func TestStoredBytes(t *testing.T) {
 }
 
 func TestTopOfAProfile(t *testing.T) {
-	const text = "File: bench\nType: cpu\nShowing nodes\n      flat  flat%   sum%        cum   cum%\n     0.65s 45.14% 45.14%      0.65s 45.14%  sha256\n     0.35s 24.31% 69.44%      0.35s 24.31%  chacha\n     0.2s\n"
+	const text = "File: bench\nType: cpu\nShowing nodes\n      flat  flat%   sum%        cum   cum%\n     0.65s 45.14% 45.14%      0.65s 45.14%  sha256\n     0.35s 24.31% 69.44%      0.35s 24.31%  chacha\n         0     0%   100%      0.65s 45.14%  main.main\n"
 	want := "      flat  flat%   sum%        cum   cum%\n     0.65s 45.14% 45.14%      0.65s 45.14%  sha256\n     0.35s 24.31% 69.44%      0.35s 24.31%  chacha\n"
-	if got := topOf(text, 2); got != want {
+	if got := topOf(text, 9); got != want {
+		t.Errorf("%q", got)
+	}
+	if got := topOf(text, 1); strings.Contains(got, "chacha") {
 		t.Errorf("%q", got)
 	}
 	if got := topOf("no samples", 2); got != "" {

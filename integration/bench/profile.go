@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -23,12 +24,14 @@ func (l *lab) explain(dir, op string) (string, error) {
 	return topOf(string(text), profileLines), nil
 }
 
-// topOf keeps the heading and the first entries of what "pprof -top" prints.
+// topOf keeps the heading and the first entries of what "pprof -top" prints, and
+// none that only called others.
 func topOf(text string, most int) string {
 	i := strings.Index(text, "      flat  flat%")
 	if i < 0 {
 		return ""
 	}
 	lines := strings.Split(strings.TrimRight(text[i:], "\n"), "\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "0 ") })
 	return strings.Join(lines[:min(len(lines), most+1)], "\n") + "\n"
 }

@@ -10,7 +10,7 @@ import (
 type tool struct {
 	name  string
 	id    string // names its places
-	limit bool   // it seals nothing: no tool that does can be faster
+	limit bool   // it seals nothing
 
 	// prepare makes an empty place to push to. It is not measured. May be nil.
 	prepare func(try) error
