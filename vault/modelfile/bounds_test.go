@@ -1,0 +1,185 @@
+package modelfile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/aivault/aivault/vault/modelfile/modelfiletest"
+)
+
+// bound is what reading a file that n bytes describe may allocate, garbage
+// included: what the package comment says.
+func bound(n int64) int64 { return 48*n + 256<<10 }
+
+// Files that are nothing but the shortest descriptions of tensors take the most
+// memory for their size.
+func TestMemory(t *testing.T) {
+	const n = 20_000
+	gguf := binary.LittleEndian.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), n)
+	gguf = binary.LittleEndian.AppendUint64(gguf, 0)
+	var onnx []byte
+	var entries []string
+	for i := range n {
+		name := fmt.Sprintf("%04x", i)
+		gguf = append(binary.LittleEndian.AppendUint64(gguf, 4), name...)
+		gguf = append(gguf, make([]byte, 4+4+8)...)
+		binary.LittleEndian.PutUint64(gguf[len(gguf)-8:], uint64(i)*32)
+		onnx = append(onnx, 5<<3|2, 5, 2<<3, 2, 9<<3|2, 1, byte(i))
+		entries = append(entries, fmt.Sprintf(`"%s":{"dtype":"U8","shape":[],"data_offsets":[%d,%d]}`, name, i, i+1))
+	}
+	header := "{" + strings.Join(entries, ",") + "}"
+	ggufHeader := len(gguf)
+	gguf = append(gguf, make([]byte, 32*n)...)
+	onnx = append(binary.AppendUvarint([]byte{8, 10, 7<<3 | 2}, uint64(len(onnx))), onnx...)
+	safetensors := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
+	safetensors = append(safetensors, make([]byte, n)...)
+	var tensors []modelfiletest.Tensor
+	for i := range n {
+		tensors = append(tensors, modelfiletest.Tensor{Name: fmt.Sprintf("a/data/%d", i)})
+	}
+	torch := modelfiletest.TorchZip(tensors...)
+	for _, c := range []struct {
+		format    string
+		described int
+		file      []byte
+	}{{Safetensors, len(header), safetensors}, {GGUF, ggufHeader, gguf}, {ONNX, len(onnx), onnx}, {TorchZip, len(torch), torch}} {
+		var l *Layout
+		var err error
+		spent := allocated(func() { l, err = read(c.file, "") })
+		if err != nil || len(l.Tensors) < n {
+			t.Errorf("%s: %v", c.format, err)
+		}
+		t.Logf("%s: %d bytes of %d tensors: %.1f times", c.format, c.described, n, float64(spent)/float64(c.described))
+		if limit := bound(int64(c.described)); spent > limit {
+			t.Errorf("%s: %d bytes are allocated for %d", c.format, spent, c.described)
+		}
+	}
+}
+
+// counter counts reads, of a file that is zero behind what it has.
+type counter struct {
+	head  []byte
+	reads int
+	bytes int64
+	err   error
+}
+
+func (c *counter) ReadAt(p []byte, off int64) (int, error) {
+	c.reads++
+	c.bytes += int64(len(p))
+	if c.err != nil {
+		return 0, c.err
+	}
+	clear(p)
+	if off < int64(len(c.head)) {
+		copy(p, c.head[off:])
+	}
+	return len(p), nil
+}
+
+func TestReadsAreFewAndSmall(t *testing.T) {
+	for _, format := range modelfiletest.Formats() {
+		tensors := modelfiletest.Every(format)
+		for i := range tensors {
+			tensors[i].Data = append(tensors[i].Data, tensors[i].Data...)
+			if tensors[i].Shape != nil {
+				tensors[i].Shape = append(tensors[i].Shape, 2)
+			}
+		}
+		b := modelfiletest.Write(format, tensors...)
+		c := &counter{head: b}
+		if _, err := Read(c, int64(len(b)), "model"+modelfiletest.Extension(format)); err != nil {
+			t.Fatalf("%s: %v", format, err)
+		}
+		limit := map[string]int{Safetensors: 2, GGUF: 3, ONNX: 5 + len(tensors), TorchZip: 5 + len(tensors)}[format]
+		if c.reads > limit {
+			t.Errorf("%s: %d reads of %d bytes for %d tensors", format, c.reads, c.bytes, len(tensors))
+		}
+	}
+	c := &counter{}
+	if _, err := Read(c, 1<<40, "x"); !errors.Is(err, ErrUnknown) || c.reads != 1 || c.bytes > leastRead {
+		t.Errorf("nothing known: %v after %d reads of %d bytes", err, c.reads, c.bytes)
+	}
+}
+
+// Bombs that need a large file: each declares what the file is long enough for.
+func TestBombsInLargeFiles(t *testing.T) {
+	const size = 1 << 40
+	le := binary.LittleEndian
+	gguf := func(tensors, pairs uint64, rest string) []byte {
+		return append(le.AppendUint64(le.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), tensors), pairs), rest...)
+	}
+	array := func(typ uint32, count uint64) string {
+		return string(le.AppendUint64(le.AppendUint32([]byte("\x01\x00\x00\x00\x00\x00\x00\x00x\x09\x00\x00\x00"), typ), count))
+	}
+	for name, head := range map[string][]byte{
+		"header of 100 MB of zeros.safetensors": append(le.AppendUint64(nil, MaxHeader), '{'),
+		"header of 100 MB and 1.safetensors":    append(le.AppendUint64(nil, MaxHeader+1), '{'),
+		"2^35 strings.gguf":                     gguf(0, 1, array(8, 1<<35)),
+		"2^35 arrays.gguf":                      gguf(0, 1, array(9, 1<<35)),
+		"array of 100 GB.gguf":                  gguf(0, 1, array(0, 1e11)),
+		"more tensors than possible.gguf":       gguf(MaxTensors+1, 0, ""),
+		"empty names, twice.gguf":               gguf(MaxTensors, 0, ""),
+		"field of 1 TB.onnx":                    append([]byte{8, 10, 7<<3 | 2}, binary.AppendUvarint(nil, size-9)...),
+		"zeros.onnx":                            {8, 10},
+		"zeros.pt":                              []byte("PK\x03\x04"),
+	} {
+		c := &counter{head: head}
+		var err error
+		spent := allocated(func() { _, err = Read(c, size, name) })
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.bytes > 4*MaxHeader || spent > 3*MaxHeader {
+			t.Errorf("%s: %d bytes are read, %d allocated", name, c.bytes, spent)
+		}
+	}
+}
+
+func TestTensorCount(t *testing.T) {
+	b := builder{count: MaxTensors - 1}
+	if err := b.add(Tensor{}); err != nil {
+		t.Error(err)
+	}
+	if err := b.add(Tensor{}); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
+	}
+}
+
+// What the file's reader says is not what is in the file.
+func TestErrorsOfTheReader(t *testing.T) {
+	failure := errors.New("failure")
+	for _, format := range modelfiletest.Formats() {
+		b, name := modelfiletest.Write(format, modelfiletest.Every(format)...), "model"+modelfiletest.Extension(format)
+		for after := range 3 {
+			c := &failing{counter{head: b, err: failure}, after}
+			if _, err := Read(c, int64(len(b)), name); !errors.Is(err, failure) || errors.Is(err, ErrMalformed) || errors.Is(err, ErrUnknown) {
+				if c.reads > after {
+					t.Errorf("%s after %d reads: %v", format, after, err)
+				}
+			}
+		}
+		if _, err := Read(bytes.NewReader(b[:16]), int64(len(b)), name); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, ErrMalformed) {
+			t.Errorf("%s shorter than said: %v", format, err)
+		}
+	}
+}
+
+// failing fails after some reads.
+type failing struct {
+	counter
+	after int
+}
+
+func (f *failing) ReadAt(p []byte, off int64) (int, error) {
+	if f.reads < f.after {
+		f.reads++
+		return copy(p, f.head[off:]), nil
+	}
+	return f.counter.ReadAt(p, off)
+}
