@@ -14,51 +14,94 @@ import (
 
 // bound is what reading a file that n bytes describe may allocate, garbage
 // included: what the package comment says.
-func bound(n int64) int64 { return 48*n + 256<<10 }
+func bound(n int64) int64 { return 64*n + 256<<10 }
 
-// Files that are nothing but the shortest descriptions of tensors take the most
-// memory for their size.
+// Files that are nothing but the shortest descriptions take the most memory for
+// their size: of tensors, of dimensions, of metadata, of members.
 func TestMemory(t *testing.T) {
 	const n = 20_000
-	gguf := binary.LittleEndian.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), n)
-	gguf = binary.LittleEndian.AppendUint64(gguf, 0)
-	var onnx []byte
+	for _, c := range []struct {
+		name    string
+		tensors int
+		head    []byte // what describes the tensors
+		data    int
+	}{
+		{"safetensors", n, safetensorsOf(n, "[]"), n},
+		{"dimensions of safetensors", n / 10, safetensorsOf(n/10, "["+strings.Repeat("1,", maxDims-1)+"1]"), n / 10},
+		{"metadata of safetensors", 0, shortMetadata(n), 0},
+		{"GGUF", n, ggufOf(n, 0), n * ggufAlignment},
+		{"dimensions of GGUF", n, ggufOf(n, ggufDims), n * ggufAlignment},
+		{"ONNX", n, onnxOf(n, 0), 0},
+		{"dimensions of ONNX", n, onnxOf(n, maxDims), 0},
+		{"one dimension of ONNX", n, onnxOf(n, 1), 0},
+		{"ZIP", n, torchOf(n), 0},
+	} {
+		var l *Layout
+		var err error
+		file := append(bytes.Clone(c.head), make([]byte, c.data)...)
+		spent := allocated(func() { l, err = read(file, "") })
+		if err != nil || len(l.Tensors) != c.tensors {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		t.Logf("%s: %d bytes describe %d tensors: %.1f times", c.name, len(c.head), c.tensors, float64(spent)/float64(len(c.head)))
+		if limit := bound(int64(len(c.head))); spent > limit {
+			t.Errorf("%s: %d bytes are allocated for %d", c.name, spent, len(c.head))
+		}
+	}
+}
+
+func safetensorsOf(n int, shape string) []byte {
 	var entries []string
 	for i := range n {
-		name := fmt.Sprintf("%04x", i)
-		gguf = append(binary.LittleEndian.AppendUint64(gguf, 4), name...)
-		gguf = append(gguf, make([]byte, 4+4+8)...)
-		binary.LittleEndian.PutUint64(gguf[len(gguf)-8:], uint64(i)*32)
-		onnx = append(onnx, 5<<3|2, 5, 2<<3, 2, 9<<3|2, 1, byte(i))
-		entries = append(entries, fmt.Sprintf(`"%s":{"dtype":"U8","shape":[],"data_offsets":[%d,%d]}`, name, i, i+1))
+		entries = append(entries, fmt.Sprintf(`"%x":{"dtype":"U8","shape":%s,"data_offsets":[%d,%d]}`, i, shape, i, i+1))
 	}
+	return safetensorsHeader(entries)
+}
+
+func shortMetadata(n int) []byte {
+	var pairs []string
+	for i := range n {
+		pairs = append(pairs, fmt.Sprintf(`"%x":""`, i))
+	}
+	return safetensorsHeader([]string{`"__metadata__":{` + strings.Join(pairs, ",") + "}"})
+}
+
+func safetensorsHeader(entries []string) []byte {
 	header := "{" + strings.Join(entries, ",") + "}"
-	ggufHeader := len(gguf)
-	gguf = append(gguf, make([]byte, 32*n)...)
-	onnx = append(binary.AppendUvarint([]byte{8, 10, 7<<3 | 2}, uint64(len(onnx))), onnx...)
-	safetensors := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
-	safetensors = append(safetensors, make([]byte, n)...)
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
+}
+
+func ggufOf(n, dims int) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint64(le.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), uint64(n)), 0)
+	for i := range n {
+		name := fmt.Sprintf("%x", i)
+		b = append(le.AppendUint64(b, uint64(len(name))), name...)
+		b = le.AppendUint32(b, uint32(dims))
+		for range dims {
+			b = le.AppendUint64(b, 1)
+		}
+		b = le.AppendUint64(le.AppendUint32(b, 24), uint64(i)*ggufAlignment)
+	}
+	return append(b, make([]byte, -len(b)&(ggufAlignment-1))...)
+}
+
+func onnxOf(n, dims int) []byte {
+	tensor := append([]byte{1<<3 | 2, byte(dims)}, bytes.Repeat([]byte{1}, dims)...)
+	if dims == 0 {
+		tensor = nil
+	}
+	tensor = append(tensor, 2<<3, 2, 9<<3|2, 1, 0)
+	graph := bytes.Repeat(append([]byte{5<<3 | 2, byte(len(tensor))}, tensor...), n)
+	return append(binary.AppendUvarint([]byte{1 << 3, 10, 7<<3 | 2}, uint64(len(graph))), graph...)
+}
+
+func torchOf(n int) []byte {
 	var tensors []modelfiletest.Tensor
 	for i := range n {
 		tensors = append(tensors, modelfiletest.Tensor{Name: fmt.Sprintf("a/data/%d", i)})
 	}
-	torch := modelfiletest.TorchZip(tensors...)
-	for _, c := range []struct {
-		format    string
-		described int
-		file      []byte
-	}{{Safetensors, len(header), safetensors}, {GGUF, ggufHeader, gguf}, {ONNX, len(onnx), onnx}, {TorchZip, len(torch), torch}} {
-		var l *Layout
-		var err error
-		spent := allocated(func() { l, err = read(c.file, "") })
-		if err != nil || len(l.Tensors) < n {
-			t.Errorf("%s: %v", c.format, err)
-		}
-		t.Logf("%s: %d bytes of %d tensors: %.1f times", c.format, c.described, n, float64(spent)/float64(c.described))
-		if limit := bound(int64(c.described)); spent > limit {
-			t.Errorf("%s: %d bytes are allocated for %d", c.format, spent, c.described)
-		}
-	}
+	return modelfiletest.TorchZip(tensors...)
 }
 
 // counter counts reads, of a file that is zero behind what it has.

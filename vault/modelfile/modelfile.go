@@ -6,10 +6,10 @@
 //
 // All input is hostile. The limits are MaxTensors, MaxName and MaxHeader;
 // nothing is allocated by a declared length or count before the file is seen to
-// be that long. A reader works in time proportional to the bytes that describe
-// the file, and allocates at most 16 times these bytes and 256 KiB, garbage
-// included (a safetensors header, which is parsed as JSON, 48 times). What it
-// returns holds at most 12 times these bytes.
+// be that long. Reading takes time in proportion to the bytes that describe the
+// file, and allocates at most 64
+// times these bytes and 256 KiB, most of it garbage soon. A Layout holds at most
+// 16 times these bytes; this much only in ONNX, where seven make a tensor.
 //
 // There is one reader for each format because nothing in Go is both safe and
 // light: archive/zip allocates by the record count that a file declares, and
@@ -81,9 +81,10 @@ type Tensor struct {
 
 // Read recognises the format of a file of the given size by its content, and
 // reads the layout. The extension of name decides only where content cannot: a
-// file that is called .safetensors, .gguf or .onnx and is not is ErrMalformed,
-// any other ErrUnknown. Errors of r are returned as they are. Safe for
-// concurrent use as far as r is.
+// file that is called .safetensors, .gguf or .onnx and is not, or .pt, .pth,
+// .ckpt or .bin and is a broken ZIP file, is ErrMalformed, any other ErrUnknown.
+// Errors of r are wrapped, and are neither. Safe for concurrent use as far as r
+// is.
 func Read(r io.ReaderAt, size int64, name string) (*Layout, error) {
 	w := newWindow(r, size)
 	head, err := w.peekUpTo(sniffed)
