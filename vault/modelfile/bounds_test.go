@@ -19,7 +19,7 @@ func bound(n int64) int64 { return 64*n + 256<<10 }
 // Files that are nothing but the shortest descriptions take the most memory for
 // their size: of tensors, of dimensions, of metadata, of members.
 func TestMemory(t *testing.T) {
-	const n = 20_000
+	const n = 5_000
 	for _, c := range []struct {
 		name    string
 		tensors int
@@ -167,7 +167,7 @@ func TestBombsInLargeFiles(t *testing.T) {
 		"2^35 arrays.gguf":                      gguf(0, 1, array(9, 1<<35)),
 		"array of 100 GB.gguf":                  gguf(0, 1, array(0, 1e11)),
 		"more tensors than possible.gguf":       gguf(MaxTensors+1, 0, ""),
-		"empty names, twice.gguf":               gguf(MaxTensors, 0, ""),
+		"empty names, twice.gguf":               gguf(100_000, 0, ""),
 		"field of 1 TB.onnx":                    append([]byte{8, 10, 7<<3 | 2}, binary.AppendUvarint(nil, size-9)...),
 		"zeros.onnx":                            {8, 10},
 		"zeros.pt":                              []byte("PK\x03\x04"),

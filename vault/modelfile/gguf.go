@@ -14,6 +14,7 @@ const (
 	ggufKey       = 65_535   // bytes, as the specification says
 	ggufString    = 1 << 20  // bytes of a string in an array: a token of a vocabulary
 	ggufText      = 64 << 20 // bytes of a value of its own, which may be a whole tokenizer.json
+	ggufElements  = 4 << 20  // strings or arrays in an array; vocabularies have some hundred thousand
 	ggufNesting   = 2        // arrays in arrays
 	ggufAlignment = 32       // unless the file says otherwise
 	maxAlignment  = 1 << 20
@@ -201,8 +202,8 @@ func (g *ggufFile) array(depth int) error {
 		}
 		return g.w.skip(count * ggufWidths[typ])
 	}
-	if count > left/least {
-		return malformed("an array of %d elements at byte %d does not end in the file", count, g.w.pos)
+	if count > left/least || count > ggufElements {
+		return malformed("an array of %d elements at byte %d does not end in the file, or has more than %d", count, g.w.pos, ggufElements)
 	}
 	for range count {
 		if err := g.value(typ, ggufString, depth); err != nil {
@@ -263,10 +264,7 @@ func (g *ggufFile) tensor() error {
 		if err != nil {
 			return err
 		}
-		if v > math.MaxInt64 {
-			return malformed("tensor %.100q has a dimension of %d", name, v)
-		}
-		t.Shape[i] = int64(v)
+		t.Shape[i] = int64(v) // below zero is refused with the type
 	}
 	typ, err := g.w.uint32()
 	if err != nil {

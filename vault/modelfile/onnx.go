@@ -364,10 +364,10 @@ func (o *onnxFile) dims(f field, t *onnxTensor) error {
 }
 
 func (t *onnxTensor) dim(v uint64) error {
-	if int64(v) < 0 || len(t.Shape) == maxDims {
-		return malformed("a dimension of %d, or more than %d of them", int64(v), maxDims)
+	if len(t.Shape) == maxDims {
+		return malformed("a tensor of more than %d dimensions", maxDims)
 	}
-	t.Shape = append(t.Shape, int64(v))
+	t.Shape = append(t.Shape, int64(v)) // below zero is refused with the type
 	return nil
 }
 

@@ -13,7 +13,7 @@ type Case struct {
 	Bytes []byte
 }
 
-// Broken returns bombs, broken headers and cut files of every format, about 2 MB
+// Broken returns bombs, broken headers and cut files of every format, about 6 MB
 // of them. A reader must refuse each: by its name as malformed, and without a
 // name at least not accept it.
 func Broken() []Case {
@@ -151,8 +151,17 @@ func brokenGGUF() map[string][]byte {
 		h.Write(make([]byte, 64))
 		return h.Bytes()
 	}
-	align := func(v uint32) []byte {
-		return ggufFile(start(3, 1, 1).str("general.alignment").u32(ggufU32).u32(v), 32, []Tensor{{"a", "f32", []int64{8}, Noise(1, 32)}})
+	// align writes a file that is long enough for the alignment.
+	align := func(v uint32, room int) []byte {
+		h := start(3, 1, 1).str("general.alignment").u32(ggufU32).u32(v)
+		return append(ggufFile(h, 32, []Tensor{{"a", "f32", []int64{8}, Noise(1, 32)}}), make([]byte, room)...)
+	}
+	keys := func(n uint64) []byte {
+		h := start(3, 0, n)
+		for i := range n {
+			h.str(fmt.Sprint(i)).u32(ggufU8).WriteByte(0)
+		}
+		return h.Bytes()
 	}
 	one := func(t Tensor) []byte { return ggufFile(start(3, 1, 0), 32, []Tensor{t}) }
 	at := func(offsets ...uint64) []byte {
@@ -160,7 +169,7 @@ func brokenGGUF() map[string][]byte {
 		for i, o := range offsets {
 			h.tensor(Tensor{Name: fmt.Sprint(i), DType: "f32", Shape: []int64{16}}, o)
 		}
-		h.Write(make([]byte, -h.Len()&31+64*len(offsets)))
+		h.Write(make([]byte, -h.Len()&31+64*len(offsets)+32))
 		return h.Bytes()
 	}
 	a := Tensor{"a", "f32", []int64{8}, Noise(1, 32)}
@@ -178,7 +187,7 @@ func brokenGGUF() map[string][]byte {
 		"2^32 tensors":     append(start(3, 1<<32, 0).Bytes(), make([]byte, 64)...),
 		"100000 tensors":   append(start(3, 100_000, 0).Bytes(), make([]byte, 64)...),
 		"2^64-1 keys":      append(start(3, 0, math.MaxUint64).Bytes(), make([]byte, 64)...),
-		"65537 keys":       append(start(3, 0, 65_537).Bytes(), make([]byte, 65_537*13)...),
+		"65537 keys":       keys(65_537),
 		"more keys":        append(start(3, 0, 3).str("x").u32(ggufU8).Bytes(), make([]byte, 26)...),
 		"key of 2^64-1":    append(start(3, 0, 1).u64(math.MaxUint64).Bytes(), make([]byte, 64)...),
 		"key of 64 KiB":    append(start(3, 0, 1).str(strings.Repeat("k", 65_536)).u32(ggufU8).Bytes(), 0),
@@ -205,10 +214,10 @@ func brokenGGUF() map[string][]byte {
 		}),
 		"nesting of 3": value(ggufArray, func(h *ggufHeader) { h.u32(ggufArray).u64(1).u32(ggufArray).u64(1).u32(ggufU8).u64(0) }),
 
-		"alignment 0":         align(0),
-		"alignment 48":        align(48),
-		"alignment 2 MiB":     align(2 << 20),
-		"alignment 2^31":      align(1 << 31),
+		"alignment 0":         align(0, 4096),
+		"alignment 48":        align(48, 4096),
+		"alignment 2 MiB":     align(2<<20, 4<<20),
+		"alignment 2^31":      align(1<<31, 4096),
 		"alignment a string":  append(start(3, 0, 1).str("general.alignment").u32(ggufString).str("32").Bytes(), 0),
 		"alignment of 8 bits": append(start(3, 0, 1).str("general.alignment").u32(ggufU8).Bytes(), 32, 0, 0, 0),
 
