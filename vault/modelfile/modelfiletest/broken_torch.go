@@ -30,6 +30,7 @@ func brokenTorch() map[string][]byte {
 		"impossible ratio":          with(func(m *zipMember) { m.method, m.plain = 8, math.MaxUint32 }),
 		"all in one place":          overlapping(100),
 		"5000 members in one place": overlapping(5_000),
+		"one member in another":     quoting(),
 		"two of a name":             zipFile(false, nil, pickle, stored("archive/data/0", Noise(1, 64)), stored("archive/data/0", Noise(2, 64))),
 		"two pickles":               zipFile(false, nil, pickle, pickle),
 		"no pickle listed":          zipFile(false, nil, zipMember{name: pickle.name, central: func(h []byte) { copy(h[46:], "archive/data.pk1") }}),
@@ -83,6 +84,7 @@ func brokenTorch() map[string][]byte {
 		"no 64-bit end":             long(func(e []byte) { e[0] = 'Q' }),
 		"ends differ":               long(func(e []byte) { e[84]++ }),
 
+		"first member not listed":  zipFile(false, nil, zipMember{name: "archive/data.pkl", unlisted: true}, pickle),
 		"something in front":       append([]byte("PK\x03\x04"), good...),
 		"something behind":         append(bytes.Clone(good), 0),
 		"two files":                append(bytes.Clone(good), good...),
@@ -113,4 +115,15 @@ func overlapping(n int) []byte {
 	}
 	members[0] = stored("archive/data.pkl", []byte("\x80\x02}q\x00."))
 	return zipFile(false, nil, members...)
+}
+
+// quoting is a file with a member whose bytes are another member.
+func quoting() []byte {
+	pickle, inner := stored("archive/data.pkl", nil), stored("archive/data/1", Noise(1, 64))
+	record := zipFile(false, nil, inner)[:30+len(inner.name)+len(inner.data)]
+	outer := stored("archive/data/0", record)
+	inner.central = func(h []byte) {
+		binary.LittleEndian.PutUint32(h[42:], uint32(30+len(pickle.name)+30+len(outer.name)))
+	}
+	return zipFile(false, nil, pickle, outer, inner)
 }

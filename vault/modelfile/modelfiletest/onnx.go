@@ -76,7 +76,7 @@ func ONNX(tensors ...Tensor) []byte {
 
 // ONNXOdd writes a model whose tensors stand in the odd places, and names them:
 // packed floats, constants, a branch of an If, a sparse initialiser, a function.
-// Elements that are no run of bytes, or are in another file, are there too; they
+// Elements that are no run of bytes, or are said to be in another file, are there too; they
 // are nobody's tensors.
 func ONNXOdd() (b []byte, names []string) {
 	raw := func(name string) message {
@@ -85,7 +85,7 @@ func ONNXOdd() (b []byte, names []string) {
 	floats := message{}.bytes(1, []byte{2, 2}).varint(2, 1).bytes(4, Noise(2, 16)).string(8, "floats")
 	doubles := message{}.varint(1, 2).varint(2, 11).bytes(10, Noise(3, 16)).string(8, "doubles")
 	varints := message{}.varint(1, 2).varint(2, 7).bytes(7, []byte{1, 2}).string(8, "varints")
-	external := message{}.varint(1, 4).varint(2, 1).string(8, "external").
+	external := message{}.varint(1, 4).varint(2, 1).string(8, "external").bytes(9, Noise(4, 16)).
 		bytes(13, message{}.string(1, "location").string(2, "../../etc/passwd")).varint(14, 1)
 	branch := message{}.bytes(5, raw("inside")).bytes(1, onnxConstant("deep", raw("")))
 	choice := message{}.string(2, "z").string(4, "If").bytes(5, message{}.string(1, "then_branch").bytes(6, branch).varint(20, 5))

@@ -18,12 +18,14 @@ type zipMember struct {
 	extra         []byte // of the local header
 	local         func(header []byte)
 	central       func(header []byte)
+	unlisted      bool // in the directory
 }
 
 // zipFile writes members as PyTorch does, with 64-bit sizes and ends if long is
 // set. adjust may change what stands behind the directory.
 func zipFile(long bool, adjust func(end []byte), members ...zipMember) []byte {
 	var file, directory bytes.Buffer
+	count := 0
 	le := binary.LittleEndian
 	for _, m := range members {
 		at := file.Len()
@@ -67,9 +69,12 @@ func zipFile(long bool, adjust func(end []byte), members ...zipMember) []byte {
 			d := le.AppendUint32([]byte("PK\x07\x08"), m.crc)
 			file.Write(le.AppendUint32(le.AppendUint32(d, uint32(len(m.data))), m.plain))
 		}
-		directory.Write(c)
+		if !m.unlisted {
+			directory.Write(c)
+			count++
+		}
 	}
-	start, size, count := file.Len(), directory.Len(), len(members)
+	start, size := file.Len(), directory.Len()
 	file.Write(directory.Bytes())
 	end := append([]byte("PK\x05\x06"), make([]byte, 18)...)
 	le.PutUint16(end[8:], uint16(count))
