@@ -119,7 +119,7 @@ func overlapping(n int) []byte {
 
 // quoting is a file with a member whose bytes are another member.
 func quoting() []byte {
-	pickle, inner := stored("archive/data.pkl", nil), stored("archive/data/1", Noise(1, 64))
+	pickle, inner := stored("archive/data.pkl", nil), stored("archive/x", Noise(1, 64))
 	record := zipFile(false, nil, inner)[:30+len(inner.name)+len(inner.data)]
 	outer := stored("archive/data/0", record)
 	inner.central = func(h []byte) {
