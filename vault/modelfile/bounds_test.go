@@ -161,7 +161,7 @@ func TestBombsInLargeFiles(t *testing.T) {
 		return string(le.AppendUint64(le.AppendUint32([]byte("\x01\x00\x00\x00\x00\x00\x00\x00x\x09\x00\x00\x00"), typ), count))
 	}
 	for name, head := range map[string][]byte{
-		"header of 100 MB of zeros.safetensors": append(le.AppendUint64(nil, MaxHeader), '{'),
+		"header of 10 MB of zeros.safetensors":  append(le.AppendUint64(nil, 10_000_000), '{'),
 		"header of 100 MB and 1.safetensors":    append(le.AppendUint64(nil, MaxHeader+1), '{'),
 		"2^35 strings.gguf":                     gguf(0, 1, array(8, 1<<35)),
 		"2^35 arrays.gguf":                      gguf(0, 1, array(9, 1<<35)),
@@ -178,7 +178,7 @@ func TestBombsInLargeFiles(t *testing.T) {
 		if !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if c.bytes > 4*MaxHeader || spent > 3*MaxHeader {
+		if c.bytes > MaxHeader || spent > MaxHeader {
 			t.Errorf("%s: %d bytes are read, %d allocated", name, c.bytes, spent)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/metrics"
 	"slices"
 	"testing"
 
@@ -47,13 +47,15 @@ func invariants(t *testing.T, l *Layout, size int64) {
 	}
 }
 
-// allocated returns the bytes that f allocates.
+// allocated returns the bytes that f allocates, up to a page for each size of
+// small objects.
 func allocated(f func()) int64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	before := sample[0].Value.Uint64()
 	f()
-	runtime.ReadMemStats(&after)
-	return int64(after.TotalAlloc - before.TotalAlloc)
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64() - before)
 }
 
 // compare reads a file without its name and compares it with what was written.

@@ -27,7 +27,7 @@ func brokenTorch() map[string][]byte {
 	good := end(nil)
 	return map[string][]byte{
 		"bomb":                      bomb(),
-		"impossible ratio":          with(func(m *zipMember) { m.method, m.plain = 8, math.MaxUint32 }),
+		"impossible ratio":          with(func(m *zipMember) { m.method, m.plain = 8, math.MaxUint32-1 }),
 		"all in one place":          overlapping(100),
 		"5000 members in one place": overlapping(5_000),
 		"one member in another":     quoting(),
@@ -49,7 +49,7 @@ func brokenTorch() map[string][]byte {
 
 		"no member":                central(func(h []byte) { h[0] = 'Q' }),
 		"on another disk":          central(func(h []byte) { h[34] = 1 }),
-		"longer stored than it is": central(func(h []byte) { le.PutUint32(h[24:], 65) }),
+		"longer stored than it is": with(func(m *zipMember) { m.plain = 65 }),
 		"into the directory": with(func(m *zipMember) {
 			m.plain = 65
 			m.central = func(h []byte) { h[20], h[24] = 65, 65 }
@@ -100,7 +100,7 @@ func bomb() []byte {
 	_, _ = w.Write(make([]byte, 1<<20))
 	_ = w.Close()
 	m := stored("archive/data/0", b.Bytes())
-	m.method, m.plain = 8, math.MaxUint32
+	m.method, m.plain = 8, math.MaxUint32-1
 	return zipFile(false, nil, stored("archive/data.pkl", nil), m)
 }
 
