@@ -184,7 +184,15 @@ func TestBombsInLargeFiles(t *testing.T) {
 	}
 }
 
-func TestTensorCount(t *testing.T) {
+func TestLimits(t *testing.T) {
+	w := newWindow(&counter{}, 1<<40)
+	w.parsed = MaxHeader - 1
+	if _, err := w.take(1); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.take(1); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
+	}
 	b := builder{count: MaxTensors - 1}
 	if err := b.add(Tensor{}); err != nil {
 		t.Error(err)
