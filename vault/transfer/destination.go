@@ -1,16 +1,14 @@
 package transfer
 
 import (
-	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -18,40 +16,67 @@ import (
 	"github.com/aivault/aivault/vault/manifest"
 )
 
-// destination is the directory that a pull writes into. All access goes through
+// destination is a directory that a pull writes into. All access goes through
 // an os.Root, so that nothing leads outside of it. What is not verified yet
 // stands in a directory of its own, which no path of a manifest can name.
 type destination struct {
-	name    string // as the caller gave it
-	root    *os.Root
-	staging string
-	files   atomic.Int64 // ever staged
+	name     string // as the caller gave it
+	root     *os.Root
+	staging  string
+	held     *os.File     // staging, locked; nil: there is none
+	files    atomic.Int64 // ever staged
+	buffered atomic.Bool  // the file system refuses direct writes
 
 	mu      sync.Mutex
 	parents map[string]bool // looked at: a directory, no link; false: there is nothing
 	touched map[string]bool // directories that got a new name
 }
 
-func openDestination(name string) (*destination, error) {
-	if err := os.MkdirAll(name, 0o777); err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(name)
-	if err != nil {
-		return nil, err
-	}
+func newDestination(name string, root *os.Root) *destination {
 	return &destination{
 		name: name, root: root, staging: stagingPrefix + canonical.NewID().String(),
 		parents: map[string]bool{".": true}, touched: make(map[string]bool),
-	}, nil
+	}
 }
 
-// stage makes the directory for what is not verified yet.
-func (d *destination) stage() error { return d.root.Mkdir(d.staging, 0o700) }
+// stage makes the directory for what is not verified yet, and removes those that
+// interrupted pulls left.
+func (d *destination) stage() error {
+	if d.held != nil {
+		return nil
+	}
+	names, err := d.names(".")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if canLock && strings.HasPrefix(name, stagingPrefix) {
+			removeAbandoned(d.root, name)
+		}
+	}
+	if err := d.root.Mkdir(d.staging, 0o700); err != nil {
+		return err
+	}
+	if d.held, err = d.root.Open(d.staging); err != nil {
+		return errors.Join(err, d.root.Remove(d.staging))
+	}
+	_, _ = lock(d.held) // where there are no locks nothing is taken for abandoned
+	return nil
+}
+
+// unstage removes what is staged.
+func (d *destination) unstage() error {
+	if d.held == nil {
+		return nil
+	}
+	err := errors.Join(d.root.RemoveAll(d.staging), d.held.Close())
+	d.held = nil
+	return err
+}
 
 // close removes what is staged and adds to err what goes wrong with that.
 func (d *destination) close(err error) error {
-	return errors.Join(err, d.root.RemoveAll(d.staging), d.root.Close())
+	return errors.Join(err, d.unstage(), d.root.Close())
 }
 
 // local returns the name that a path of a manifest has here.
@@ -95,7 +120,7 @@ func (d *destination) look(e *manifest.Entry) (place, fs.FileInfo, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return free, nil, nil
 	case err != nil:
-		return blocked, nil, err
+		return blocked, nil, fmt.Errorf("%q in %s: %w", e.Path, d.name, err)
 	case fi.IsDir():
 		return blocked, fi, nil
 	case fi.Mode().IsRegular():
@@ -121,7 +146,7 @@ func (d *destination) directory(p string) (place, error) {
 		}
 		fi, err := d.root.Lstat(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return blocked, err
+			return blocked, fmt.Errorf("%q in %s: %w", p, d.name, err)
 		}
 		if there = err == nil; there && !fi.IsDir() {
 			return blocked, nil
@@ -131,52 +156,16 @@ func (d *destination) directory(p string) (place, error) {
 	return free, nil
 }
 
-// holds reports whether the file at p has this SHA-256.
-func (d *destination) holds(ctx context.Context, p string, sum canonical.Digest) (bool, error) {
-	name, err := local(p)
-	if err != nil {
-		return false, err
+// withMode returns the permissions of a file that becomes executable, or ceases
+// to be.
+func withMode(perm fs.FileMode, mode manifest.Mode) fs.FileMode {
+	switch {
+	case (perm&0o111 != 0) == (mode == manifest.Executable):
+		return perm
+	case mode == manifest.Executable:
+		return perm | perm>>2&0o111
 	}
-	f, err := d.root.Open(name)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, untilDone{ctx, f}, make([]byte, 256<<10)); err != nil {
-		return false, err
-	}
-	return canonical.Digest(h.Sum(nil)) == sum, nil
-}
-
-// untilDone reads until ctx ends.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u untilDone) Read(b []byte) (int, error) {
-	if u.ctx.Err() != nil {
-		return 0, context.Cause(u.ctx)
-	}
-	return u.r.Read(b)
-}
-
-// setMode makes a file that was kept executable, or not.
-func (d *destination) setMode(p string, fi fs.FileInfo, mode manifest.Mode) error {
-	perm := fi.Mode().Perm()
-	want := perm &^ 0o111
-	if mode == manifest.Executable {
-		want = perm | perm>>2&0o111
-	}
-	if (perm&0o111 != 0) == (mode == manifest.Executable) {
-		return nil
-	}
-	name, err := local(p)
-	if err != nil {
-		return err
-	}
-	return d.root.Chmod(name, want)
+	return perm &^ 0o111
 }
 
 // temporary returns a new name for a file that is not verified yet.

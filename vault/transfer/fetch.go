@@ -20,14 +20,12 @@ type use struct {
 	at     int64 // in the file
 	off    int64 // in the chunk
 	length int64
+	inTurn bool // everything before it in the file was handed out before
 }
 
 // fetch is the second pass over the parts: it fetches the chunks that are needed
 // and writes the files.
 func (p *pull) fetch(ctx context.Context) error {
-	if err := p.dest.stage(); err != nil {
-		return err
-	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.dispatch(gctx, g) })
 	return g.Wait()
@@ -36,6 +34,8 @@ func (p *pull) fetch(ctx context.Context) error {
 func (p *pull) dispatch(ctx context.Context, g *errgroup.Group) error {
 	n := 0
 	var last *target
+	turn := make(chan struct{}) // of the next chunk to get a buffer for its plaintext
+	close(turn)
 	for l, err := range p.parts(ctx) {
 		if err == nil {
 			err = l.err
@@ -59,7 +59,7 @@ func (p *pull) dispatch(ctx context.Context, g *errgroup.Group) error {
 			}
 			at := e.At
 			for _, x := range e.Extents {
-				uses[x.Chunk] = append(uses[x.Chunk], use{last, at, x.Offset, x.Length})
+				uses[x.Chunk] = append(uses[x.Chunk], use{target: last, at: at, off: x.Offset, length: x.Length})
 				at += x.Length
 			}
 		}
@@ -68,11 +68,17 @@ func (p *pull) dispatch(ctx context.Context, g *errgroup.Group) error {
 			if len(uses[i]) == 0 {
 				continue
 			}
+			for k := range uses[i] {
+				u := &uses[i][k]
+				u.inTurn = u.target.reserve(u.at, u.length)
+			}
 			buf, err := p.sealed.get(ctx)
 			if err != nil {
 				return err
 			}
-			g.Go(func() error { return p.deliver(ctx, &l.part.Chunks[i], uses[i], buf) })
+			mine, after := turn, make(chan struct{})
+			turn = after
+			g.Go(func() error { return p.deliver(ctx, &l.part.Chunks[i], uses[i], buf, mine, after) })
 		}
 	}
 	return nil
@@ -87,24 +93,121 @@ func (p *pull) begin(ctx context.Context, g *errgroup.Group, e *manifest.Entry, 
 	}
 	p.done.Files++
 	p.done.Bytes += e.Size
-	if s != nil && s.kept {
-		return nil, nil
+	if s.kept != nil && p.next == nil {
+		return nil, p.keep(e, s.kept)
 	}
-	t := newTarget(p, e, s == nil)
-	if e.Size > 0 {
+	t := newTarget(p, e, s)
+	do := func() error { return t.whole(ctx, nil) }
+	switch {
+	case s.kept != nil:
+		do = func() error { return t.bring(ctx, s.kept) }
+	case s.from != nil:
+		do = func() error {
+			if err := t.bring(ctx, s.from); err != nil {
+				return err
+			}
+			p.reused(t.size)
+			p.meter.add(Progress{Files: 1, Bytes: t.size, Reused: t.size})
+			return nil
+		}
+	case e.Size > 0:
 		return t, nil
 	}
-	g.Go(func() error { return t.whole(ctx, nil) })
+	do, err := p.take(ctx, do)
+	if err != nil {
+		return nil, err
+	}
+	g.Go(do)
 	return nil, nil
 }
 
-// deliver fetches a chunk and writes its parts to the files that need them.
-func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, sealed []byte) error {
-	plain, err := p.open(ctx, c, sealed)
+func (p *pull) reused(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done.Reused += n
+}
+
+// deliver finds or fetches a chunk and writes its parts to the files that need
+// them. It gives sealed back. Chunks get buffers for their plaintext in the order
+// in which they were handed out, each after mine is closed, and closes after: so
+// the one that others wait for never waits for a buffer itself.
+func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, sealed []byte, mine <-chan struct{}, after chan<- struct{}) error {
+	plain := p.find(c, uses, sealed)
+	if plain != nil {
+		defer p.sealed.put(sealed)
+		if err := wait(ctx, mine); err != nil {
+			return err
+		}
+		close(after)
+		return p.spread(ctx, c, uses, plain)
+	}
+	got, err := p.get(ctx, c, sealed)
+	if err == nil {
+		err = wait(ctx, mine)
+	}
+	var buf []byte
+	if err == nil {
+		buf, err = p.plain.get(ctx)
+	}
 	if err != nil {
+		p.sealed.put(sealed)
 		return fmt.Errorf("%s: %w", filesOf(uses), err)
 	}
-	defer p.plain.put(plain)
+	close(after)
+	defer p.plain.put(buf)
+	into := int(uses[0].at-uses[0].off) & (block - 1) // as far into a block as it stands in the file
+	opened, err := chunk.Open(buf[:into], got, c, sealWorkers())
+	p.sealed.put(sealed)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filesOf(uses), damaged(c.Key(p.version.Artefact), err))
+	}
+	return p.spread(ctx, c, uses, opened[into:])
+}
+
+func wait(ctx context.Context, turn <-chan struct{}) error {
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// find looks for a chunk in what the destination holds.
+func (p *pull) find(c *manifest.Chunk, uses []use, buf []byte) []byte {
+	for _, u := range uses {
+		if u.target.near == nil || u.length != c.Length {
+			continue
+		}
+		data := u.target.near.find(c, u.at, buf[:cap(buf)])
+		if data == nil {
+			return nil
+		}
+		for _, u := range uses {
+			p.reused(u.length)
+			p.meter.add(Progress{Reused: u.length})
+		}
+		return data
+	}
+	return nil
+}
+
+// get fetches a chunk. The SHA-256 of the files it belongs to verifies it.
+func (p *pull) get(ctx context.Context, c *manifest.Chunk, buf []byte) ([]byte, error) {
+	v := p.version
+	b, err := chunk.Fetch(ctx, v.Store, v.Artefact, c, buf, v.Stall)
+	if err != nil {
+		return nil, err
+	}
+	p.meter.add(Progress{Transferred: int64(len(b))})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done.Fetched += int64(len(b))
+	return b, nil
+}
+
+// spread writes a chunk to its files.
+func (p *pull) spread(ctx context.Context, c *manifest.Chunk, uses []use, plain []byte) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(writers)
 	for _, u := range uses {
@@ -114,7 +217,7 @@ func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, seale
 			if u.length == u.target.size {
 				err = u.target.whole(ctx, data)
 			} else {
-				err = u.target.piece(ctx, data, u.at)
+				err = u.target.piece(ctx, data, u.at, u.inTurn)
 			}
 			if errors.Is(err, ErrIntegrity) {
 				err = fmt.Errorf("%s: %w", c.Key(p.version.Artefact), err)
@@ -123,28 +226,6 @@ func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, seale
 		})
 	}
 	return g.Wait()
-}
-
-// open fetches a chunk into sealed, which it gives back, and opens it into a
-// buffer of the pool. The SHA-256 of the files it belongs to verifies it.
-func (p *pull) open(ctx context.Context, c *manifest.Chunk, sealed []byte) ([]byte, error) {
-	defer func() { p.sealed.put(sealed) }()
-	v := p.version
-	b, err := chunk.Fetch(ctx, v.Store, v.Artefact, c, sealed, v.Stall)
-	if err != nil {
-		return nil, err
-	}
-	p.meter.add(Progress{Transferred: int64(len(b))})
-	buf, err := p.plain.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := chunk.Open(buf, b, c, sealWorkers())
-	if err != nil {
-		p.plain.put(buf)
-		return nil, damaged(c.Key(v.Artefact), err)
-	}
-	return plain, nil
 }
 
 // filesOf names the files that a chunk belongs to.

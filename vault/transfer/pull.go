@@ -2,22 +2,36 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aivault/aivault/vault/manifest"
 )
 
-// PullOptions narrows a pull. The zero value takes everything and overwrites nothing.
+// PullOptions narrows a pull, and says how what stands in its way goes. The zero
+// value takes everything, and replaces only what a pull has put.
 type PullOptions struct {
-	Include  []string       // patterns: only what they select
-	Exclude  []string       // patterns: not what they select
-	Force    bool           // replace files that differ
-	Progress func(Progress) // called often, one call at a time; may be nil
+	Include []string // patterns: only what they select
+	Exclude []string // patterns: not what they select
+	Force   bool     // replace what is in the way, whose ever it is
+	Link    bool     // the destination is a link, switched from one tree to the next
+	// Before and After are called before the destination changes and after it
+	// did, if it does; either may be nil. An error of Before stops the pull, with
+	// nothing changed; one of After is returned, and nothing is taken back.
+	Before, After func(context.Context, Swap) error
+	Progress      func(Progress) // called often, one call at a time; may be nil
+}
+
+// Swap is what a pull does to a destination.
+type Swap struct {
+	Dest string // the destination
+	Old  string // where the tree that is replaced stands: until After returns; "" where files are changed in place
+	New  string // where the new tree stands; "" where files are changed in place, until they are
 }
 
 // Pulled is what a pull did.
@@ -27,6 +41,10 @@ type Pulled struct {
 	Bytes       int64 // of those files
 	KeptFiles   int64 // of those files, the ones that stood there already
 	KeptBytes   int64
+	Reused      int64 // of Bytes, what the destination held under another name or in another file
+	Fetched     int64 // sealed bytes of chunks that were fetched
+	Swapped     bool  // a whole tree took the place of the one before
+	Changed     bool  // the destination is not as it was
 }
 
 // cacheBytes bounds the encoded parts that a pull keeps between its two passes.
@@ -34,18 +52,33 @@ const cacheBytes = 16 << 20
 
 // Pull copies the version's files into the directory dest, which is made if it
 // is not there. A file gets its name only after its SHA-256 was verified; one
-// that is there already, with the same bytes, is kept. No path, and no link in
+// that is there already, with the same bytes, is kept, and what dest holds under
+// other names or in older files is not fetched again. No path, and no link in
 // dest, leads outside of dest.
 //
 // First the manifest is read, with the version digest and the references unless
-// Include narrows the pull, and compared with what dest holds: ErrWouldOverwrite,
-// and nothing is changed, if Force does not allow what must be replaced. After
-// any later error files that were verified have their names, and no others.
+// Include narrows the pull, and compared with what dest holds. Then the files
+// are written in place if that replaces and removes none.
+//
+// If dest holds another version of the artefact, put there by pulls, and
+// everything is wanted, a new tree is built beside dest out of what dest holds
+// and what is fetched, and the two are exchanged at once: dest is the old tree or
+// the new one, whole, whatever happens. The old tree is removed. Without Force
+// nothing that no pull has put is replaced or removed, nor what was changed
+// since: ErrWouldOverwrite names it. ErrNoExchange: dest is a mount point, or the
+// system cannot exchange; with Force files are then replaced in place, one by
+// one, and what is not of the version stays. So they are wherever dest is not as
+// pulls left it: it holds what was there before them, or other artefacts.
+//
+// With Link dest is a link to a tree beside it, which is switched.
+//
+// After an error in place files that were verified have their names, and no
+// others. What is left of a pull that was killed the next one removes.
 func (v *Version) Pull(ctx context.Context, dest string, o PullOptions) (_ *Pulled, err error) {
 	p := &pull{
-		version: v, force: o.Force,
+		version: v, options: o, exact: o.Link || len(o.Include)+len(o.Exclude) == 0,
 		plain: newPool(plainBuffers(), plainSize), sealed: newPool(jobs(v.Jobs), sealedSize),
-		meter: meter{report: o.Progress},
+		hands: make(chan struct{}, writers), meter: meter{report: o.Progress},
 	}
 	if p.include, err = compileGlobs(o.Include); err != nil {
 		return nil, err
@@ -53,42 +86,71 @@ func (v *Version) Pull(ctx context.Context, dest string, o PullOptions) (_ *Pull
 	if p.exclude, err = compileGlobs(o.Exclude); err != nil {
 		return nil, err
 	}
-	if p.dest, err = openDestination(dest); err != nil {
+	if p.site, err = openSite(dest, o.Link); err != nil {
 		return nil, err
 	}
-	defer func() { err = p.dest.close(err) }()
+	defer func() { err = errors.Join(err, p.site.close()) }()
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	defer func() { err = p.close(err) }()
+	if p.held, err = p.old.holdings(ctx); err != nil {
+		return nil, err
+	}
 	if err := p.plan(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.fetch(ctx); err != nil {
+	if err := p.decide(ctx); err != nil {
 		return nil, err
 	}
-	return &p.done, p.dest.sync()
+	if p.next != nil {
+		err = p.swap(ctx)
+	} else {
+		err = p.inPlace(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &p.done, nil
 }
 
 type pull struct {
 	version          *Version
+	options          PullOptions
+	exact            bool // the destination is to hold nothing else
 	include, exclude globs
-	force            bool
-	dest             *destination
+	site             *site
+	old              *destination // what stands there
+	held             *holdings
+	dest             *destination // what is written: old, or the new tree
+	next             *next        // that tree; nil: old is written
 	plain, sealed    *pool
+	hands            chan struct{} // bounds files that are brought over at once
 	meter            meter
 	done             Pulled
+	names            names
+	record           *record // of what the version has
+	noClone          atomic.Bool
 
 	cache    []loaded // every wanted part, or nil if they are too large
 	cached   int      // bytes of parts read
 	verdicts []verdicts
 
-	mu        sync.Mutex
-	conflicts []string
+	mu      sync.Mutex
+	differ  []string // stand in the way of a file, and may be replaced one by one
+	blocked []string // stand in the way, and may not
+	missing int64    // files and directories that are not there as they should be
 }
 
 // verdicts says, of each entry of a part, what stands in its place.
 type verdicts []*standing
 
-// standing is something that stands in the place of a file. nil: nothing does.
+// standing is what the destination holds of a file. nil: nothing.
 type standing struct {
-	kept bool // it is the file already
+	free bool     // there is nothing in its place
+	kept *holding // the file itself, in its place
+	from *holding // the same bytes, under another name
+	near *nearby  // where some of its bytes may be
 }
 
 func (p *pull) wanted(first, last string) bool {
@@ -114,9 +176,13 @@ func (p *pull) parts(ctx context.Context) iter.Seq2[loaded, error] {
 }
 
 // plan reads the manifest, verifies it as a whole if all of it is wanted, and
-// finds out what stands in the destination.
+// finds out what the destination holds of it.
 func (p *pull) plan(ctx context.Context) error {
 	v := p.version
+	p.record = newRecord(v.Artefact)
+	if p.ours() {
+		p.record = p.site.record.next()
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(plainBuffers())
 	var refs *manifest.References
@@ -132,18 +198,13 @@ func (p *pull) plan(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if inv != nil {
-		if err := inv.finish(); err != nil {
-			return err
-		}
-		if err := inv.compare(refs); err != nil {
-			return err
-		}
+	if inv == nil {
+		return nil
 	}
-	if n := len(p.conflicts); n > 0 {
-		return fmt.Errorf("pulling into %s: %d of its files: %w: %s", p.dest.name, n, ErrWouldOverwrite, strings.Join(p.conflicts[:min(n, 5)], ", "))
+	if err := inv.finish(); err != nil {
+		return err
 	}
-	return nil
+	return inv.compare(refs)
 }
 
 // survey is the first pass over the parts. Files that stand in the destination
@@ -218,45 +279,82 @@ func (s *pieces) done() error {
 	return nil
 }
 
-// judge finds out what stands in the place of an entry.
+// judge finds out what the destination holds of an entry. Files are read in the
+// background.
 func (p *pull) judge(ctx context.Context, g *errgroup.Group, e *manifest.Entry) (*standing, error) {
-	there, fi, err := p.dest.look(e)
-	switch {
-	case err != nil:
+	p.record.plan(e.Path, e.SHA256)
+	if err := p.names.add(e.Path); err != nil {
 		return nil, err
-	case there == free:
-		return nil, nil
-	case there == blocked, !p.force && (there == other || fi.Size() != e.Size):
-		p.conflict(e.Path)
-		return new(standing), nil
-	case there == other || fi.Size() != e.Size:
-		return new(standing), nil
 	}
-	s := new(standing)
-	path, mode, sum := e.Path, e.Mode, e.SHA256
+	there, fi, err := p.old.look(e)
+	if err != nil {
+		return nil, err
+	}
+	if e.Mode == manifest.Directory {
+		switch {
+		case there == blocked:
+			p.conflict(&p.blocked, e.Path)
+		case !p.old.parents[e.Path]:
+			p.conflict(nil, e.Path)
+		}
+		delete(p.held.empty, e.Path)
+		return nil, nil
+	}
+	here := p.held.files[e.Path]
+	if here != nil {
+		here.listed = true
+	}
+	s := &standing{free: there == free}
+	compare := there == regular && here != nil && here.stamp == stampOf(fi) && fi.Size() == e.Size
+	switch {
+	case there == blocked:
+		p.conflict(&p.blocked, e.Path)
+	case !s.free && !compare:
+		p.conflict(&p.differ, e.Path)
+	case s.free:
+		p.conflict(nil, e.Path)
+	}
+	if len(p.held.files) == 0 {
+		return s, nil
+	}
+	path, size, sum := e.Path, e.Size, e.SHA256
 	g.Go(func() error {
-		same, err := p.dest.holds(ctx, path, sum)
-		if err != nil {
-			return err
+		if compare {
+			got, err := p.held.digest(ctx, here)
+			if err != nil {
+				return err
+			}
+			if got == sum {
+				s.kept = here
+				p.kept(here)
+				return nil
+			}
+			p.conflict(&p.differ, path)
 		}
-		if s.kept = same; same {
-			p.meter.add(Progress{Files: 1, Bytes: fi.Size(), Reused: fi.Size()})
-			p.mu.Lock()
-			p.done.KeptFiles++
-			p.done.KeptBytes += fi.Size()
-			p.mu.Unlock()
-			return p.dest.setMode(path, fi, mode)
-		}
-		if !p.force {
-			p.conflict(path)
+		if s.from = p.held.find(ctx, size, sum); s.from == nil {
+			s.near = p.held.near(path, size)
 		}
 		return nil
 	})
 	return s, nil
 }
 
-func (p *pull) conflict(path string) {
+func (p *pull) kept(h *holding) {
+	h.kept = true
+	p.meter.add(Progress{Files: 1, Bytes: h.stamp.size, Reused: h.stamp.size})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.conflicts = append(p.conflicts, fmt.Sprintf("%q", path))
+	p.done.KeptFiles++
+	p.done.KeptBytes += h.stamp.size
+}
+
+// conflict notes that a file or directory is not there as it should be, and what
+// kind of thing is in its place.
+func (p *pull) conflict(list *[]string, path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.missing++
+	if list != nil {
+		*list = append(*list, path)
+	}
 }

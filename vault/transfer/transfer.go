@@ -6,7 +6,11 @@
 //
 // Every byte is read once, in buffers of a fixed number: a transfer takes at
 // most (8 + Jobs) × 16 MiB, on few cores (4 + Jobs) × 16 MiB, and some 300 bytes
-// for each file and 150 for each chunk. Nothing outlives a call: no goroutine,
+// for each file and 150 for each chunk; a pull some 300 more for each file that its
+// destination holds. A pull writes the pieces of a file in any order and hashes
+// them in the file's order while they are in memory, as far ahead as its buffers
+// reach; a piece whose chunk came long before its turn, because other files or
+// earlier bytes hold it too, is read back. Nothing outlives a call: no goroutine,
 // no file in the destination that was not verified.
 package transfer
 
@@ -34,6 +38,12 @@ var (
 	ErrChanged = errors.New("changed while it was read")
 	// ErrWouldOverwrite means that a pull would replace what stands in its destination.
 	ErrWouldOverwrite = errors.New("would overwrite what is there")
+	// ErrNoExchange means that a destination cannot be exchanged as a whole.
+	ErrNoExchange = errors.New("cannot be exchanged as a whole")
+	// ErrNotLink means that a destination that is to be a link is something else.
+	ErrNotLink = errors.New("is there, and is no link")
+	// ErrName means that a destination cannot have a file's name.
+	ErrName = errors.New("cannot be a name")
 	// ErrIntegrity is chunk.ErrIntegrity.
 	ErrIntegrity = chunk.ErrIntegrity
 )
