@@ -29,9 +29,12 @@ var (
 	ErrJunk         = journal.ErrJunk            // an unverifiable object blocks a journal until a skip entry passes over it
 	ErrRolledBack   = journal.ErrRolledBack      // the store shows less, or other, than this client knows
 	ErrIntegrity    = transfer.ErrIntegrity      // bytes do not verify
-	ErrChanged      = transfer.ErrChanged        // a source file changed while it was read
+	ErrChanged      = transfer.ErrChanged        // a file changed while it was read, or a destination during a pull
 	ErrSource       = transfer.ErrSource         // a source file that cannot be stored
 	ErrOverwrite    = transfer.ErrWouldOverwrite // a pull would replace what is there
+	ErrNoExchange   = transfer.ErrNoExchange     // a pull's destination cannot be exchanged as a whole
+	ErrNotLink      = transfer.ErrNotLink        // a pull's destination is to be a link, and is something else
+	ErrName         = transfer.ErrName           // a pull's destination cannot have a file's name
 )
 
 // errLost says that another writer was faster: fold and decide again.

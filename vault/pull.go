@@ -14,11 +14,23 @@ import (
 	"github.com/aivault/aivault/vault/transfer"
 )
 
-// PullOptions narrows a pull.
+// PullOptions narrows a pull, and says how what stands in its way goes.
 type PullOptions struct {
 	Include []string // globs: only what they select
 	Exclude []string // globs: not what they select
-	Force   bool     // replace files that differ
+	Force   bool     // replace what is in the way, whose ever it is
+	Link    bool     // the destination is a link, switched from one tree to the next
+	// Before and After are called before the destination changes and after it
+	// did, if it does; either may be nil. An error of Before stops the pull, with
+	// nothing changed; one of After is returned, and nothing is taken back.
+	Before, After func(context.Context, PullSwap) error
+}
+
+// PullSwap is what a pull does to a destination.
+type PullSwap struct {
+	Ref    string
+	Digest canonical.Digest
+	transfer.Swap
 }
 
 // PullResult is what a pull brought.
@@ -29,17 +41,21 @@ type PullResult struct {
 	Files     int64
 	Bytes     int64 // of those files
 	Kept      int64 // of those, bytes that stood there already
+	Reused    int64 // of those, bytes that the destination held under other names or in older files
+	Fetched   int64 // bytes of stored objects that were fetched for files
+	Swapped   bool  // a whole tree took the place of the one before
 	Changed   bool
 	Head      ledger.Pin
 	Freshness string
 }
 
-// Pull copies a version into the directory dest. Files get their names only once
-// they verified.
+// Pull copies a version into the directory dest, as transfer.Version.Pull does.
+// Files get their names only once they verified.
 //
 // Errors: ErrNotFound, ErrEmptyMain; ErrDestroyed, ErrRefused; ErrIntegrity,
-// which names object and file; ErrOverwrite; ErrNotPermitted for a member that
-// is no reader; those of storage and keeper.
+// which names object and file; ErrOverwrite, ErrNoExchange, ErrNotLink, ErrName,
+// ErrChanged, of dest; ErrNotPermitted for a member that is no reader; those of
+// storage, keeper, Before and After.
 func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (*PullResult, error) {
 	l, a, cv, err := v.resolve(ctx, ref)
 	if err != nil {
@@ -52,13 +68,22 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
 	}
-	done, err := version.Pull(ctx, dest, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Progress: v.config.Progress})
+	hook := func(f func(context.Context, PullSwap) error) func(context.Context, transfer.Swap) error {
+		if f == nil {
+			return nil
+		}
+		return func(ctx context.Context, s transfer.Swap) error {
+			return f(ctx, PullSwap{Ref: cv.Ref(a.Name), Digest: cv.Digest, Swap: s})
+		}
+	}
+	done, err := version.Pull(ctx, dest, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Link: o.Link,
+		Before: hook(o.Before), After: hook(o.After), Progress: v.config.Progress})
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
 	}
 	v.keep()
 	return &PullResult{Artefact: a.Name, Version: cv.Number, Digest: cv.Digest, Files: done.Files, Bytes: done.Bytes, Kept: done.KeptBytes,
-		Changed: done.KeptFiles < done.Files, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
+		Reused: done.Reused, Fetched: done.Fetched, Swapped: done.Swapped, Changed: done.Changed, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
 }
 
 // openVersion opens the manifest of a version: by way of the keeper, the epoch,

@@ -157,10 +157,18 @@ func judge(err error) verdict {
 		return verdict{codeFailure, "full", "make room, then run the same again"}
 	case kind == backends.Archived:
 		return verdict{codeFailure, "archived", "restore the object from its archive tier, then run the same again"}
+	case is(errHook):
+		return verdict{codeFailure, "hook", ""}
+	case is(vault.ErrNoExchange):
+		return verdict{codeFailure, "no-exchange", "--force replaces its files one by one; or pull to a new name with --link, below a mount point: it switches whole trees"}
+	case is(vault.ErrNotLink):
+		return verdict{codeFailure, "not-a-link", "move it away, or pull without --link"}
+	case is(vault.ErrName):
+		return verdict{codeFailure, "name", "pull into another file system, or leave that file out with --exclude"}
 	case is(vault.ErrOverwrite):
 		return verdict{codeFailure, "overwrite", "pull into an empty directory, or replace what differs with --force"}
 	case is(vault.ErrChanged):
-		return verdict{codeFailure, "changed", "push again when nobody writes to the files"}
+		return verdict{codeFailure, "changed", "run the same again when nobody writes to the files"}
 	}
 	return verdict{codeFailure, "failure", ""}
 }

@@ -12,12 +12,15 @@ import (
 func pullCommand() *command {
 	return &command{
 		name: "pull", args: "REF DEST", usage: "copy a version into a directory, verified",
-		about:   "REF is ARTEFACT (what its channel main points to), ARTEFACT@vN, ARTEFACT@sha256:DIGEST, ARTEFACT@latest or ARTEFACT:CHANNEL. Files appear only once they are verified. What DEST holds already is not fetched again; files there that differ are left alone, and that is an error, unless --force says to replace them.",
-		example: "aivault pull fraud-detector ./serving\naivault pull team/fraud-detector@v7 ./serving --include '*.safetensors' --force\naivault pull aivault://lab/team/fraud-detector:prod /models",
+		about:   "REF is ARTEFACT (what its channel main points to), ARTEFACT@vN, ARTEFACT@sha256:DIGEST, ARTEFACT@latest or ARTEFACT:CHANNEL. Files appear only once they are verified. What DEST holds already, under the same name or another, whole or in part, is not fetched again.\n\nIf DEST holds another version of the artefact, put there by earlier pulls, the new tree is built beside it and exchanged with it at once: whatever happens, DEST is the one or the other, whole. What no pull has put, or somebody has changed since, is never replaced or removed: that is an error, unless --force says otherwise. A directory that held something before the first pull, or several artefacts, is not exchanged: files are added to it, and with --force replaced one by one. What was pulled stands, without names, in a file .aivault-record-… beside DEST.\n\nA mount point cannot be exchanged. With --link DEST is a link, which is switched from one tree beside it to the next.",
+		example: "aivault pull fraud-detector ./serving\naivault pull team/fraud-detector@v7 ./serving --include '*.safetensors' --force\naivault pull aivault://lab/team/fraud-detector:prod /models/current --link --exec-after 'systemctl reload serving'",
 		flags: flagList(
 			listFlag("include", "GLOB", "only what matches; ** stands for any number of directories; may be repeated"),
 			listFlag("exclude", "GLOB", "not what matches; may be repeated"),
-			boolFlag("force", "replace files that differ"),
+			boolFlag("force", "replace and remove also what no pull has put"),
+			boolFlag("link", "make DEST a link to a tree beside it, and switch it to the new one at once"),
+			textFlag("exec-before", "CMD", "what sh runs before DEST changes, if it does; unless it succeeds nothing is changed; it finds AIVAULT_REF, AIVAULT_DIGEST and AIVAULT_DEST, and where whole trees are exchanged AIVAULT_OLD and AIVAULT_NEW, where they stand"),
+			textFlag("exec-after", "CMD", "what sh runs after DEST has changed, with the same variables; AIVAULT_OLD is removed afterwards; if it fails, so does aivault, and DEST stays as it is now"),
 		),
 		json: pullJSON{},
 		run:  runPull,
@@ -36,6 +39,9 @@ type pullJSON struct {
 	Files     int64  `json:"files"`
 	Bytes     int64  `json:"bytes"`
 	Kept      int64  `json:"kept_bytes"`
+	Reused    int64  `json:"reused_bytes"`
+	Fetched   int64  `json:"fetched_bytes"`
+	Swapped   bool   `json:"swapped"`
 	Head      string `json:"head"`
 }
 
@@ -49,16 +55,21 @@ func runPull(ctx context.Context, c *call) error {
 		return err
 	}
 	res, err := v.Pull(ctx, ref, c.args[1], vault.PullOptions{
-		Include: c.flags.StringSlice("include"), Exclude: c.flags.StringSlice("exclude"), Force: c.flags.Bool("force"),
+		Include: c.flags.StringSlice("include"), Exclude: c.flags.StringSlice("exclude"), Force: c.flags.Bool("force"), Link: c.flags.Bool("link"),
+		Before: c.hook("exec-before"), After: c.hook("exec-after"),
 	})
 	if err != nil {
 		return err
 	}
 	object := pullJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Version, fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
-		"sha256:" + res.Digest.String(), c.args[1], res.Files, res.Bytes, res.Kept, res.Head.String()}
+		"sha256:" + res.Digest.String(), c.args[1], res.Files, res.Bytes, res.Kept, res.Reused, res.Fetched, res.Swapped, res.Head.String()}
 	err = c.out.result(object, object.Ref, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  %s\n", printable(object.Ref), object.Digest)
-		fmt.Fprintf(w, "%s, %s in %s, verified; %s of them were there\n", plural(int(res.Files), "file"), bytesText(res.Bytes), printable(c.args[1]), bytesText(res.Kept))
+		fmt.Fprintf(w, "%s, %s in %s, verified; %s of them were there, %s were reused; %s fetched\n",
+			plural(int(res.Files), "file"), bytesText(res.Bytes), printable(c.args[1]), bytesText(res.Kept), bytesText(res.Reused), bytesText(res.Fetched))
+		if res.Swapped {
+			fmt.Fprintln(w, "the new tree took the place of the one before at once")
+		}
 	})
 	if err == nil && !res.Changed {
 		err = c.unchanged()
