@@ -68,11 +68,11 @@ func (p *pull) allowed(obstacle error) error {
 	}
 	var err error
 	switch {
+	case obstacle != nil && !p.options.Force:
+		return obstacle
 	case len(p.blocked) > 0:
 		err = p.overwrite(p.blocked)
 	case p.options.Force:
-	case obstacle != nil:
-		return obstacle
 	case len(p.differ) > 0:
 		err = p.overwrite(p.differ)
 	}

@@ -1,0 +1,111 @@
+package integration_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var pullKills = flag.Int("pull-kills", 5, "how often to kill a pull that exchanges trees, each way")
+
+// TestKillDuringExchange kills a pull of one version over another at random
+// moments. Whenever that is, the destination is one version or the other, whole;
+// the next pull completes, and leaves nothing but the destination.
+func TestKillDuringExchange(t *testing.T) {
+	for _, link := range []bool{false, true} {
+		t.Run(fmt.Sprintf("link %v", link), func(t *testing.T) { killDuringExchange(t, link) })
+	}
+}
+
+func killDuringExchange(t *testing.T, link bool) {
+	h := newHome(t)
+	location := filepath.Join(h.dir, "vault")
+	h.env = append(h.env, "AIVAULT_VAULT="+location)
+	h.run(t, 0, "init", location)
+	var trees [2]string
+	for v := range trees {
+		trees[v] = filepath.Join(h.dir, fmt.Sprintf("v%d", v+1))
+		for i := range 60 {
+			name, text := filepath.Join(trees[v], fmt.Sprintf("d%d/f%d", i%5, i)), fmt.Sprintf("%d", i)
+			switch i % 4 {
+			case 1:
+				text += fmt.Sprintf(" of v%d", v)
+			case 2:
+				name += fmt.Sprintf("-v%d", v)
+			}
+			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, []byte(strings.Repeat(text+"\n", 1000)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.run(t, 0, "push", "fraud", trees[v])
+	}
+	parent := filepath.Join(h.dir, "serving")
+	dest := filepath.Join(parent, "current")
+	args := []string{"pull", "", dest}
+	if link {
+		args = append(args, "--link")
+	}
+	// try starts a pull of a version and kills it after a while, if it still runs.
+	try := func(version int, after time.Duration) (took time.Duration, killed bool) {
+		args[1] = fmt.Sprintf("fraud@v%d", version+1)
+		cmd := exec.CommandContext(t.Context(), h.program, args...)
+		cmd.Env, cmd.Dir = h.env, h.dir
+		var out strings.Builder
+		cmd.Stderr = &out
+		start := time.Now()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+		err := cmd.Wait()
+		timer.Stop()
+		var exit *exec.ExitError
+		if killed = errors.As(err, &exit) && exit.ExitCode() == -1; err != nil && !killed {
+			t.Fatalf("%v: %s", err, &out)
+		}
+		return time.Since(start), killed
+	}
+	try(0, time.Minute)
+	took, _ := try(1, time.Minute)
+	sameTree(t, trees[1], dest+"/.")
+	standing, kills, switched := 1, 0, 0
+	for i := range *pullKills {
+		wanted := 1 - standing
+		if _, killed := try(wanted, time.Duration(rand.Int64N(int64(took)))); killed {
+			kills++
+		}
+		if _, err := os.Stat(filepath.Join(dest, fmt.Sprintf("d2/f2-v%d", wanted))); err == nil {
+			standing = wanted
+			switched++
+		}
+		sameTree(t, trees[standing], dest+"/.")
+		if t.Failed() {
+			t.Fatalf("kill %d: v%d is not whole", i, standing+1)
+		}
+		try(wanted, time.Minute)
+		standing = wanted
+		sameTree(t, trees[standing], dest+"/.")
+		entries, err := os.ReadDir(parent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := 2 // the destination and its record
+		if link {
+			left++ // and the tree
+		}
+		if len(entries) != left {
+			t.Fatalf("after kill %d and another pull: %v", i, entries)
+		}
+	}
+	t.Logf("%d pulls, %d killed, %d had exchanged before", *pullKills, kills, switched)
+}
