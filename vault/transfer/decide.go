@@ -184,18 +184,18 @@ func (p *pull) owned() (bool, error) {
 // inPlace writes into the destination as it is.
 func (p *pull) inPlace(ctx context.Context) error {
 	p.dest = p.old
-	if err := p.dest.stage(); err != nil {
-		return err
-	}
-	if err := p.names.check(p.dest); err != nil {
-		return err
-	}
 	own, err := p.owned()
 	if err != nil {
 		return err
 	}
 	before := p.site.record
 	if p.missing > 0 {
+		if err := p.dest.stage(); err != nil {
+			return err
+		}
+		if err := p.names.check(p.dest); err != nil {
+			return err
+		}
 		switch {
 		case !own:
 			err = p.site.dropRecord()
@@ -215,7 +215,7 @@ func (p *pull) inPlace(ctx context.Context) error {
 	if err := p.fetch(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(p.dest.unstage(), p.dest.sync()); err != nil {
+	if err := errors.Join(p.dest.unstage(), p.dest.sync(), p.standsStill()); err != nil {
 		return err
 	}
 	if own && (p.missing > 0 || before == nil) {

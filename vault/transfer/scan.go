@@ -52,7 +52,7 @@ func stampOf(fi fs.FileInfo) stamp {
 
 // Scan looks at what is to be pushed: of one directory its contents, of one file
 // the file under its base name, of several paths each under its base name. What
-// matches a pattern of exclude is passed over. The paths themselves may be links;
+// matches a pattern of exclude is passed over, and so are the records of pulls. The paths themselves may be links;
 // below them only the links of a Hugging Face cache from its snapshots to its
 // blobs, and of a Kubernetes volume through its ..data, are followed. ErrSource:
 // anything else that is neither a file nor a directory, or nothing at all.
@@ -128,7 +128,7 @@ func (s *scanner) directory(ctx context.Context, dir, prefix string) (int, error
 	for _, de := range list {
 		base := de.Name()
 		path := prefix + filepath.ToSlash(base)
-		if s.exclude.match(path) || volume != "" && strings.HasPrefix(base, "..") {
+		if s.exclude.match(path) || volume != "" && strings.HasPrefix(base, "..") || strings.HasPrefix(base, recordPrefix) {
 			continue
 		}
 		name := filepath.Join(dir, base)
@@ -162,7 +162,7 @@ func (s *scanner) entry(ctx context.Context, name, path string, fi fs.FileInfo) 
 	}
 	switch {
 	case fi.IsDir():
-		if strings.HasPrefix(filepath.Base(name), stagingPrefix) {
+		if base := filepath.Base(name); strings.HasPrefix(base, stagingPrefix) || strings.HasPrefix(base, nextPrefix) {
 			return fmt.Errorf("%s: %w: an interrupted pull left it here; remove or exclude it", name, ErrSource)
 		}
 		n, err := s.directory(ctx, name, path+"/")

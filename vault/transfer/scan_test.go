@@ -118,6 +118,7 @@ func TestScanRefusesWhatIsNoFile(t *testing.T) {
 			return nil
 		},
 		"left by a pull": func(n string) error { return os.Mkdir(filepath.Join(filepath.Dir(n), ".aivault-partial-00"), 0o777) },
+		"a tree of one":  func(n string) error { return os.Mkdir(filepath.Join(filepath.Dir(n), ".aivault-next-00"), 0o777) },
 	} {
 		dir := tree(t, map[string]string{"a": "1"})
 		if err := make(filepath.Join(dir, "it")); err != nil {
@@ -133,7 +134,7 @@ func TestScanRefusesWhatIsNoFile(t *testing.T) {
 		if name == "long path" {
 			continue
 		}
-		if _, err := transfer.Scan(t.Context(), []string{dir}, []string{"it", ".aivault-partial-*"}); err != nil {
+		if _, err := transfer.Scan(t.Context(), []string{dir}, []string{"it", ".aivault-partial-*", ".aivault-next-*"}); err != nil {
 			t.Errorf("%s, excluded: %v", name, err)
 		}
 	}

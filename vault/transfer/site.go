@@ -33,7 +33,8 @@ type site struct {
 	key    string
 	link   bool   // the destination is a link to a tree beside it, or becomes one
 	tree   string // that tree; "" if there is none
-	theirs bool   // the destination is another link
+	target string // what it is a link to; "": it is no link, or not there
+	theirs bool   // the link is none that a pull has made
 	record *record
 }
 
@@ -95,7 +96,7 @@ func (s *site) follow(abs string) (string, error) {
 		return "", err
 	}
 	if strings.HasPrefix(target, treePrefix+siteKey(filepath.Base(abs))+"-") && filepath.Base(target) == target {
-		s.link = true
+		s.link, s.target = true, target
 		fi, err := os.Lstat(filepath.Join(filepath.Dir(abs), target))
 		if err == nil && fi.IsDir() {
 			s.tree = target
@@ -103,7 +104,7 @@ func (s *site) follow(abs string) (string, error) {
 		return abs, nil
 	}
 	if s.link {
-		s.theirs = true
+		s.target, s.theirs = target, true
 		return abs, nil
 	}
 	if err := os.MkdirAll(abs, 0o777); err != nil {

@@ -147,21 +147,30 @@ func (p *pull) recordBoth() error {
 
 // unchanged checks once more that the old tree is what was looked at: ErrChanged.
 func (p *pull) unchanged(ctx context.Context) error {
-	s := p.site
-	if s.tree == "" && s.link {
-		if _, err := s.parent.Lstat(s.base); err == nil && !s.theirs {
-			return fmt.Errorf("%s: %w: somebody put something there during the pull", s.name, ErrWouldOverwrite)
-		}
-		return nil
-	}
-	if s.link {
-		if target, err := s.parent.Readlink(s.base); err != nil || target != s.tree {
-			return errors.Join(fmt.Errorf("%s: %w: somebody switched it during the pull", s.name, ErrChanged), err)
-		}
-	} else if err := p.sameDirectory(s.base); err != nil {
+	if err := p.standsStill(); err != nil || p.old == p.dest {
 		return err
 	}
 	return p.stranger(ctx)
+}
+
+// standsStill checks that the destination is what it was when the pull began, no
+// other directory and no other link: ErrChanged.
+func (p *pull) standsStill() error {
+	s := p.site
+	if s.parent == nil {
+		return nil
+	}
+	if !s.link {
+		return p.sameDirectory(s.base)
+	}
+	target, err := s.parent.Readlink(s.base)
+	switch {
+	case s.target == "" && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil || target != s.target:
+		return errors.Join(fmt.Errorf("%s: %w: somebody switched it during the pull", s.name, ErrChanged), err)
+	}
+	return nil
 }
 
 // sameDirectory checks that the old tree stands under a name.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aivault/aivault/vault/transfer"
@@ -366,4 +367,63 @@ func TestNoSwapOfTheWorkingDirectory(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	sameContents(t, v.dest, v.tree1)
+}
+
+// Pulls of both versions into one place at once: each is refused or done, and what
+// stands there is one of them.
+func TestSwapsAtOnce(t *testing.T) {
+	for _, link := range []bool{false, true} {
+		v := twoVersions(t)
+		o := transfer.PullOptions{Link: link}
+		mustPull(t, v.v1, v.dest, o)
+		var all sync.WaitGroup
+		for i := range 6 {
+			all.Go(func() {
+				s := []transfer.Source{v.v1, v.v2}[i%2]
+				if _, err := pull(t.Context(), s, v.dest, o); err != nil {
+					t.Logf("link %v: %v", link, err)
+				}
+			})
+		}
+		all.Wait()
+		want := v.tree1
+		if _, err := os.Stat(v.dest + "/new"); err == nil {
+			want = v.tree2
+		}
+		sameContents(t, v.dest+"/.", want)
+		mustPull(t, v.v2, v.dest, o)
+		sameContents(t, v.dest+"/.", v.tree2)
+		names := v.beside()
+		if link {
+			names = slices.DeleteFunc(names, func(n string) bool { target, _ := os.Readlink(v.dest); return n == target })
+		}
+		if len(names) > 0 {
+			t.Errorf("link %v: %q were left", link, names)
+		}
+	}
+}
+
+// The tree that a link leads to is gone.
+func TestLinkThatLeadsNowhere(t *testing.T) {
+	v := twoVersions(t)
+	mustPull(t, v.v1, v.dest, transfer.PullOptions{Link: true})
+	target, err := os.Readlink(v.dest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(filepath.Dir(v.dest), target)); err != nil {
+		t.Fatal(err)
+	}
+	mustPull(t, v.v1, v.dest, transfer.PullOptions{})
+	sameContents(t, v.dest+"/.", v.tree1)
+}
+
+// Records are no content.
+func TestPushPassesOverRecords(t *testing.T) {
+	v := twoVersions(t)
+	mustPull(t, v.v1, v.dest, transfer.PullOptions{})
+	tree := scan(t, filepath.Dir(v.dest))
+	if tree.Files != scan(t, v.tree1).Files {
+		t.Errorf("%d files are to be pushed", tree.Files)
+	}
 }
