@@ -84,14 +84,14 @@ func TestNothingMayBeWrittenBeside(t *testing.T) {
 
 // A pull that fills the disk leaves what stood there, and nothing else.
 func TestDiskThatIsFull(t *testing.T) {
-	dir, inside := inNamespace(t, "mkdir disk\nmount -t tmpfs -o size=30m tmpfs disk")
+	dir, inside := inNamespace(t, "mkdir disk\nmount -t tmpfs -o size=12m tmpfs disk")
 	if !inside {
 		return
 	}
 	v := twoVersions(t)
 	v.dest = filepath.Join(dir, "disk", "dest")
 	mustPull(t, v.v1, v.dest, transfer.PullOptions{})
-	large, _ := v.push(tree(t, map[string]string{"other": cheap(9, 24*mib), "changed": "3"}), nil)
+	large, _ := v.push(tree(t, map[string]string{"other": cheap(9, 10*mib), "changed": "3"}), nil)
 	if _, err := pull(t.Context(), large, v.dest, transfer.PullOptions{}); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("%v", err)
 	}
