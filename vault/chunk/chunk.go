@@ -52,12 +52,39 @@ func (s *Sealer) Seal(dst, plain []byte, digest manifest.Digest, workers int) ([
 	if err != nil {
 		return nil, manifest.Chunk{}, fmt.Errorf("sealing a chunk: %w", err)
 	}
-	sealed := dst[start:]
-	return dst, manifest.Chunk{
+	return dst, s.describe(dst[start:], digest, seed, length), nil
+}
+
+// Recognise describes sealed, bytes that storage holds, as Seal does, if Seal made
+// them of plain: if under the chunk's identity they hold what Seal would seal
+// now, to the last byte. ErrIntegrity: they do not. It may write zeros beyond
+// len(plain) in plain's capacity.
+func (s *Sealer) Recognise(sealed, plain []byte, digest manifest.Digest) (manifest.Chunk, error) {
+	seed := manifest.ChunkSeed(s.Secret, digest)
+	id, err := identity(seed)
+	if err != nil {
+		return manifest.Chunk{}, err
+	}
+	length := int64(len(plain))
+	if s.Padded {
+		plain = manifest.Pad(plain)
+	}
+	same, err := seal.Holds(sealed, id, plain)
+	if err == nil && !same {
+		err = errors.New("it holds other bytes")
+	}
+	if err != nil {
+		return manifest.Chunk{}, fmt.Errorf("%w: %w", ErrIntegrity, err)
+	}
+	return s.describe(sealed, digest, seed, length), nil
+}
+
+func (s *Sealer) describe(sealed []byte, digest manifest.Digest, seed manifest.Secret, length int64) manifest.Chunk {
+	return manifest.Chunk{
 		Creator: s.Version, Name: manifest.ChunkName(s.Secret, digest, sealed), Seed: seed,
 		Sealed: canonical.Sum(sealed), SealedSize: int64(len(sealed)),
 		Digest: digest, Length: length, Encoding: manifest.EncodingNone,
-	}, nil
+	}
 }
 
 // Verify checks the SHA-256 of a sealed chunk, which needs no key.

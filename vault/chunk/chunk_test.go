@@ -240,3 +240,32 @@ func TestFetchDoesNotBelieveTheStore(t *testing.T) {
 		}
 	}
 }
+
+// Recognise knows what Seal made, of this plaintext, under this secret, and
+// describes it alike; anything else it refuses.
+func TestRecognise(t *testing.T) {
+	for _, padded := range []bool{false, true} {
+		s := newSealer(padded)
+		plain := random(70_000)
+		b, c := sealed(t, s, plain)
+		if got, err := s.Recognise(b, plain, c.Digest); err != nil || got.Name != c.Name || got.Sealed != c.Sealed || got.Length != c.Length || got.SealedSize != c.SealedSize || !got.Seed.Equal(c.Seed) {
+			t.Errorf("padded %v: %+v, %v", padded, got, err)
+		}
+		again, _ := sealed(t, s, plain)
+		if got, err := s.Recognise(again, plain, c.Digest); err != nil || got.Name == c.Name {
+			t.Errorf("padded %v, sealed again: %+v, %v", padded, got, err)
+		}
+		other := newSealer(!padded)
+		other.Secret = s.Secret
+		unlike, _ := sealed(t, other, plain)
+		stranger, _ := sealed(t, newSealer(padded), plain)
+		for name, b := range map[string][]byte{"other padding": unlike, "other secret": stranger, "cut": b[:len(b)-1], "longer": append(bytes.Clone(b), 0), "nothing": nil} {
+			if _, err := s.Recognise(b, plain, c.Digest); !errors.Is(err, chunk.ErrIntegrity) {
+				t.Errorf("padded %v, %s: %v", padded, name, err)
+			}
+		}
+		if _, err := s.Recognise(b, plain[:len(plain)-1], c.Digest); !errors.Is(err, chunk.ErrIntegrity) {
+			t.Errorf("padded %v, other plaintext: %v", padded, err)
+		}
+	}
+}

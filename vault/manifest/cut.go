@@ -28,6 +28,16 @@ func NewCutter(key Secret) *Cutter {
 	return &Cutter{hmac.New(sha256.New, k[:])}
 }
 
+// CutKey returns the key of the cuts of a version that borrows from none: the
+// HMAC-SHA-256 of "cut" under its push secret, so that whoever resumes the push
+// cuts alike.
+func CutKey(s Secret) Secret {
+	k := s.Reveal()
+	mac := hmac.New(sha256.New, k[:])
+	mac.Write([]byte("cut"))
+	return SecretFrom([SecretSize]byte(mac.Sum(nil)))
+}
+
 // EndsGroup reports whether a group of small files ends after this file, whose
 // size must not exceed MaxChunk.
 func (c *Cutter) EndsGroup(path string, size int64) bool {

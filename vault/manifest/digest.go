@@ -30,10 +30,23 @@ func (d *Digest) UnmarshalText(b []byte) error { return (*canonical.Digest)(d).U
 // the sealed bytes. It tells nothing of the plaintext to who lacks s, and the
 // store can check it.
 func ChunkName(s Secret, d Digest, sealed []byte) string {
-	cid := derive(s, "id", d)
 	var crc [8]byte
 	binary.BigEndian.PutUint64(crc[:], crc64nvme.Checksum(sealed))
-	return hex.EncodeToString(cid[:]) + "-" + hex.EncodeToString(crc[:])
+	return ChunkID(s, d) + "-" + hex.EncodeToString(crc[:])
+}
+
+// ChunkID is the part of a chunk's name that its plaintext decides.
+func ChunkID(s Secret, d Digest) string {
+	cid := derive(s, "id", d)
+	return hex.EncodeToString(cid[:])
+}
+
+// SplitChunkName returns the chunk id of a name that [ChunkName] may have given.
+func SplitChunkName(name string) (cid string, ok bool) {
+	if !validChunkName(name) {
+		return "", false
+	}
+	return name[:cidDigits], true
 }
 
 // ChunkSeed returns the seed of the identity that a push with secret s seals a
