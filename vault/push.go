@@ -46,6 +46,7 @@ type PushResult struct {
 	Stored    int64 // bytes that the version takes in storage, shared objects included
 	Uploaded  int64 // bytes that this push sent
 	Reused    int64 // bytes of files that storage had already
+	Resumed   bool  // it went on with a push that was broken off
 	Changed   bool  // a version was made, or a channel moved
 	Channel   string
 	Head      ledger.Pin
@@ -125,6 +126,7 @@ type push struct {
 	ledger    *ledger.Artefact
 	ring      *keyring.Ring
 
+	begun  *begunPush // to go on with; nil: none
 	vid    canonical.ID
 	upload *transfer.Push
 	secret state.Version // where the digest of s stands
@@ -160,7 +162,10 @@ func (p *push) run(ctx context.Context) (*state.CommittedVersion, error) {
 		keepers = nil // who cannot reach the keeper cannot compare, but can push
 	}
 	p.ring = p.vault.ring(p.ledger, p.vault.session.Store, keepers)
-	return p.ring.Push(ctx, keyring.Push{Op: p.options.Op, Check: p.check, Upload: p.store})
+	if p.begun, err = p.findBegun(ctx); err != nil {
+		return nil, err
+	}
+	return p.ring.Push(ctx, keyring.Push{Op: p.options.Op, Check: p.check, Upload: p.store, Resume: p.begun.resume()})
 }
 
 // check holds at every fold before the entry is written.
@@ -199,7 +204,8 @@ func (p *push) store(ctx context.Context, at keyring.Attempt) (state.Version, er
 	return body, nil
 }
 
-// prepare draws the push secret of a version and sets up its upload.
+// prepare draws the push secret of a version, or takes that of the push to go on
+// with, and sets up its upload.
 func (p *push) prepare(at keyring.Attempt) error {
 	recipient, err := seal.ParseRecipient(at.Key.Recipient())
 	if err != nil {
@@ -213,6 +219,10 @@ func (p *push) prepare(at keyring.Attempt) error {
 	p.vid = at.VID
 	p.upload = &transfer.Push{Artefact: at.Artefact.ID, Version: at.VID, Recipient: recipient, Metadata: metadata, Secret: manifest.NewSecret(),
 		Padded: p.options.Classification == "confidential", Jobs: c.Jobs, Stall: c.Stall, Progress: c.Progress}
+	if b := p.begun; b != nil && b.vid == at.VID {
+		p.upload.Secret, p.upload.Sent = b.secret, b.sent
+		p.secret = state.Version{VID: at.VID, Secret: b.stored}
+	}
 	return nil
 }
 
@@ -225,11 +235,11 @@ func (p *push) begin(ctx context.Context, at keyring.Attempt) error {
 	if !p.secret.Secret.IsZero() && p.secret.VID == at.VID {
 		return nil
 	}
-	sealed, err := transfer.SealSecret(ctx, p.upload.Secret, at.Artefact.ID, at.VID, p.vault.session.Signer, p.upload.Recipient)
+	sealed, err := transfer.SealSecret(ctx, p.upload.Secret, p.tree.Mark(p.upload.Secret), at.Artefact.ID, at.VID, p.vault.session.Signer, p.upload.Recipient)
 	if err != nil {
 		return err
 	}
-	if err := chunk.Put(ctx, p.vault.session.Store, manifest.VersionPrefix(at.Artefact.ID, at.VID)+"s", sealed, p.vault.config.Stall); err != nil {
+	if err := chunk.Put(ctx, p.vault.session.Store, secretKey(at.Artefact.ID, at.VID), sealed, p.vault.config.Stall); err != nil {
 		return err
 	}
 	p.secret = state.Version{VID: at.VID, Secret: canonical.Sum(sealed)}
@@ -301,7 +311,8 @@ func (p *push) result(cv *state.CommittedVersion) *PushResult {
 	res := &PushResult{Artefact: a.Name, Version: cv.Number, Digest: cv.Digest, VID: cv.VID, Stored: cv.Stored,
 		Channel: p.described.Move, Head: pinOf(a), Freshness: p.vault.freshness(a.ID.String())}
 	if p.pushed != nil {
-		res.Files, res.Bytes, res.Reused, res.Uploaded = p.pushed.Files, p.pushed.Bytes, p.pushed.Reused, p.pushed.Uploaded
+		res.Files, res.Bytes, res.Reused, res.Uploaded = p.pushed.Files, p.pushed.Bytes, p.pushed.Reused, p.pushed.Sent
+		res.Resumed = p.begun != nil && p.begun.vid == cv.VID
 	}
 	return res
 }

@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,23 @@ func (r *Ring) GC(ctx context.Context, before time.Time, op canonical.ID) (*Coll
 	return out, nil
 }
 
+// Begun returns the ids of versions that storage holds something of, that no
+// entry names, and that one may still name: at most limit of them.
+func (r *Ring) Begun(ctx context.Context, a *state.Artefact, limit int) ([]canonical.ID, error) {
+	var out []canonical.ID
+	for id, err := range r.eachChild(ctx, "v/") {
+		if err != nil {
+			return nil, err
+		}
+		if a.Version(id) == nil && !r.neverCommits(a, id) {
+			if out = append(out, id); len(out) == limit {
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
 // begun lists the versions that storage holds anything of.
 func (r *Ring) begun(ctx context.Context, a *state.Artefact) (begun, committed []canonical.ID, err error) {
 	vids, err := r.children(ctx, "v/")
@@ -68,16 +86,30 @@ func (r *Ring) begun(ctx context.Context, a *state.Artefact) (begun, committed [
 // children lists one level below a part of the artefact: the ids that stand there.
 func (r *Ring) children(ctx context.Context, part string) ([]canonical.ID, error) {
 	var out []canonical.ID
-	prefix := r.prefix() + part
-	for info, err := range r.Store.List(ctx, prefix, backends.ListOptions{OneLevel: true}) {
+	for id, err := range r.eachChild(ctx, part) {
 		if err != nil {
 			return nil, err
 		}
-		if id, err := canonical.ParseID(strings.TrimSuffix(strings.TrimPrefix(info.Key, prefix), "/")); err == nil {
-			out = append(out, id)
-		}
+		out = append(out, id)
 	}
 	return out, nil
+}
+
+// eachChild is children, one at a time. An error comes last.
+func (r *Ring) eachChild(ctx context.Context, part string) iter.Seq2[canonical.ID, error] {
+	prefix := r.prefix() + part
+	return func(yield func(canonical.ID, error) bool) {
+		for info, err := range r.Store.List(ctx, prefix, backends.ListOptions{OneLevel: true}) {
+			if err != nil {
+				yield(canonical.ID{}, err)
+				return
+			}
+			id, err := canonical.ParseID(strings.TrimSuffix(strings.TrimPrefix(info.Key, prefix), "/"))
+			if err == nil && !yield(id, nil) {
+				return
+			}
+		}
+	}
 }
 
 // collectBegun condemns and erases versions that no entry names.

@@ -166,6 +166,21 @@ func TestPushResume(t *testing.T) {
 	if v := push(); v.VID == resume.VID {
 		t.Error("a version was resumed whose row is under a superseded epoch")
 	}
+	begin()
+	alice := ring(t, w, "alice", w.Store)
+	_, err = alice.refresh(t.Context())
+	must(t, err)
+	g, err := alice.newGeneration(t.Context(), readers(w, "rita", "bob"))
+	must(t, err)
+	must(t, alice.Ledger.Append(t.Context(), state.KindReaders, *g, canonical.NewID()))
+	a, err = r.refresh(t.Context())
+	must(t, err)
+	if _, _, err := r.OpenPending(t.Context(), a, resume.VID); !errors.Is(err, backends.NotExist) {
+		t.Errorf("opening a row that is sealed to other readers: %v", err)
+	}
+	if v := push(); v.VID == resume.VID {
+		t.Error("a version was resumed whose row is sealed to other readers")
+	}
 	if _, _, err := r.OpenPending(t.Context(), a, canonical.NewID()); !errors.Is(err, backends.NotExist) {
 		t.Errorf("opening what was never begun: %v", err)
 	}

@@ -27,13 +27,15 @@ type Push struct {
 	Recipient *seal.Recipient // of the version
 	Metadata  *seal.Recipient // the references are sealed to it
 	Secret    manifest.Secret // the push secret, stored before (see [SealSecret])
+	Sent      *Sent           // what an earlier process stored under Version and Secret; nil: nothing
 	Padded    bool            // hide sizes: see manifest.PaddedSize
 	Jobs      int             // objects under way at once; 0: DefaultJobs, at most MaxJobs
 	Stall     time.Duration   // give up on an object after so long without success; 0: never
 	Progress  func(Progress)  // called often, one call at a time; may be nil
 
 	salt, cut manifest.Secret
-	own       map[manifest.Digest]manifest.Chunk // put under Version, by this Push
+	own       map[manifest.Digest]manifest.Chunk // stored under Version, and known to verify
+	sent      int64                              // bytes
 }
 
 // Pushed is what a push stored, in the words of a version entry.
@@ -49,6 +51,7 @@ type Pushed struct {
 	Bytes       int64 // of all files
 	Stored      int64 // bytes of all objects: chunks, parts, root and references, borrowed ones included
 	Uploaded    int64 // of those, bytes under this version's own prefix
+	Sent        int64 // bytes that this Push sent: less than Uploaded if it went on with another
 	Reused      int64 // bytes of files that were not sent: borrowed, repeated, or sent by a run before
 	Borrowed    bool  // some object is the base's
 }
@@ -88,7 +91,7 @@ func (p *Push) Run(ctx context.Context, tree *Tree, base *Base) (*Pushed, error)
 func (p *Push) prepare(base *Base) {
 	if p.own == nil {
 		p.own = make(map[manifest.Digest]manifest.Chunk)
-		p.salt, p.cut = manifest.NewSecret(), manifest.NewSecret()
+		p.salt, p.cut = manifest.NewSecret(), manifest.CutKey(p.Secret)
 	}
 	if base != nil {
 		p.cut = base.cut
@@ -130,6 +133,16 @@ func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manif
 		return nil, false, err
 	}
 	defer func() { r.sealed.put(buf) }()
+	var sent *manifest.Chunk
+	if sent, buf, err = r.recall(ctx, plain, digest, buf); err != nil {
+		release()
+		return nil, false, err
+	}
+	if sent != nil {
+		release()
+		r.place(c, *sent)
+		return c, true, nil
+	}
 	sealed, sealedChunk, err := r.sealer.Seal(buf, plain, digest, sealWorkers())
 	release()
 	if err != nil {
@@ -139,12 +152,17 @@ func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manif
 	if err := chunk.Put(ctx, r.Store, sealedChunk.Key(r.Artefact), sealed, r.Stall); err != nil {
 		return nil, false, err
 	}
-	*c = sealedChunk
-	r.mu.Lock()
-	r.own[digest] = sealedChunk
-	r.mu.Unlock()
+	r.place(c, sealedChunk)
 	r.meter.add(Progress{Transferred: int64(len(sealed))})
 	return c, false, nil
+}
+
+// place notes that a chunk of this version is stored.
+func (r *run) place(c *manifest.Chunk, stored manifest.Chunk) {
+	*c = stored
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own[stored.Digest] = stored
 }
 
 // storeData is store for the bytes of files.
@@ -298,6 +316,8 @@ func (r *run) finish(ctx context.Context, root *manifest.Root) (*Pushed, error) 
 		return nil, fmt.Errorf("storing manifest and references: %w", err)
 	}
 	r.meter.add(Progress{Transferred: int64(len(rootSealed) + len(refsSealed))})
+	r.sent += r.meter.sum.Transferred
+	p.Sent = r.sent
 	return p, nil
 }
 

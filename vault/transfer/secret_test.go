@@ -13,6 +13,9 @@ import (
 	"github.com/aivault/aivault/vault/transfer"
 )
 
+// mark stands for that of a tree.
+var mark = canonical.Sum([]byte("a tree"))
+
 func key(t *testing.T) *dsse.PrivateKey {
 	t.Helper()
 	k, err := dsse.GenerateKey()
@@ -24,33 +27,35 @@ func key(t *testing.T) *dsse.PrivateKey {
 
 func TestSecretRoundTrip(t *testing.T) {
 	s, aid, vid, author, id := manifest.NewSecret(), canonical.Sum([]byte("a")), canonical.NewID(), key(t), identity(t)
-	sealed, err := transfer.SealSecret(t.Context(), s, aid, vid, author, id.Recipient())
+	sealed, err := transfer.SealSecret(t.Context(), s, mark, aid, vid, author, id.Recipient())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := transfer.OpenSecret(sealed, id, aid, vid, author.Public())
-	if err != nil || !got.Equal(s) {
-		t.Errorf("another secret came out: %v", err)
+	got, tree, err := transfer.OpenSecret(sealed, id, aid, vid, author.Public())
+	if err != nil || !got.Equal(s) || tree != mark {
+		t.Errorf("another secret came out, or mark %s: %v", tree, err)
 	}
-	if _, err := transfer.OpenSecret(sealed, id, aid, vid, key(t).Public()); !errors.Is(err, dsse.ErrNoSignature) {
+	if _, _, err := transfer.OpenSecret(sealed, id, aid, vid, key(t).Public()); !errors.Is(err, dsse.ErrNoSignature) {
 		t.Errorf("another author's: %v", err)
 	}
-	for name, open := range map[string]func() (manifest.Secret, error){
-		"another version": func() (manifest.Secret, error) {
+	for name, open := range map[string]func() (manifest.Secret, canonical.Digest, error){
+		"another version": func() (manifest.Secret, canonical.Digest, error) {
 			return transfer.OpenSecret(sealed, id, aid, canonical.NewID(), author.Public())
 		},
-		"another artefact": func() (manifest.Secret, error) {
+		"another artefact": func() (manifest.Secret, canonical.Digest, error) {
 			return transfer.OpenSecret(sealed, id, canonical.Sum(nil), vid, author.Public())
 		},
-		"another identity": func() (manifest.Secret, error) {
+		"another identity": func() (manifest.Secret, canonical.Digest, error) {
 			return transfer.OpenSecret(sealed, identity(t), aid, vid, author.Public())
 		},
-		"truncated": func() (manifest.Secret, error) {
+		"truncated": func() (manifest.Secret, canonical.Digest, error) {
 			return transfer.OpenSecret(sealed[:len(sealed)-1], id, aid, vid, author.Public())
 		},
-		"nothing": func() (manifest.Secret, error) { return transfer.OpenSecret(nil, id, aid, vid, author.Public()) },
+		"nothing": func() (manifest.Secret, canonical.Digest, error) {
+			return transfer.OpenSecret(nil, id, aid, vid, author.Public())
+		},
 	} {
-		if _, err := open(); !errors.Is(err, transfer.ErrIntegrity) {
+		if _, _, err := open(); !errors.Is(err, transfer.ErrIntegrity) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -59,7 +64,7 @@ func TestSecretRoundTrip(t *testing.T) {
 // A thief who knows the version's recipient can store any object there.
 func TestPlantedSecrets(t *testing.T) {
 	s, aid, vid, author, thief, id := manifest.NewSecret(), canonical.Sum([]byte("a")), canonical.NewID(), key(t), key(t), identity(t)
-	sealed, err := transfer.SealSecret(t.Context(), s, aid, vid, author, id.Recipient())
+	sealed, err := transfer.SealSecret(t.Context(), s, mark, aid, vid, author, id.Recipient())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +110,7 @@ func TestPlantedSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = transfer.OpenSecret(planted, id, aid, vid, author.Public())
+		_, _, err = transfer.OpenSecret(planted, id, aid, vid, author.Public())
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -19,7 +19,7 @@ import (
 func pushCommand() *command {
 	return &command{
 		name: "push", args: "ARTEFACT PATH…", usage: "store files as a new version",
-		about:   "One directory: its contents. Several paths: each under its base name. What the newest version holds already is not sent again, if you may read it; if nothing differs, no version is made. Links are refused, but for those of a Hugging Face cache and of a Kubernetes volume. The channel main follows if you are an operator for the artefact.",
+		about:   "One directory: its contents. Several paths: each under its base name. What the newest version holds already is not sent again, if you may read it; if nothing differs, no version is made. A push that was broken off is gone on with, if you may read: run the same again. Links are refused, but for those of a Hugging Face cache and of a Kubernetes volume. The channel main follows if you are an operator for the artefact.",
 		example: "aivault push fraud-detector ./model\naivault push team/fraud-detector model.safetensors config.json --label run=4711 --op \"$CI_JOB_ID\" --json",
 		flags: flagList(
 			textFlag("channel", "NAME", "move this channel to the version, instead of main"),
@@ -49,6 +49,7 @@ type pushJSON struct {
 	Stored    int64  `json:"stored_bytes"`
 	Uploaded  int64  `json:"uploaded_bytes"`
 	Reused    int64  `json:"reused_bytes"`
+	Resumed   bool   `json:"resumed"`
 	Head      string `json:"head"`
 }
 
@@ -66,7 +67,7 @@ func runPush(ctx context.Context, c *call) error {
 		return err
 	}
 	object := pushJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Version, fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
-		"sha256:" + res.Digest.String(), res.Channel, res.Files, res.Bytes, res.Stored, res.Uploaded, res.Reused, res.Head.String()}
+		"sha256:" + res.Digest.String(), res.Channel, res.Files, res.Bytes, res.Stored, res.Uploaded, res.Reused, res.Resumed, res.Head.String()}
 	err = c.out.result(object, object.Ref, func(w io.Writer) {
 		if !res.Changed {
 			fmt.Fprintf(w, "%s  nothing changed\n", printable(object.Ref))
@@ -74,6 +75,9 @@ func runPush(ctx context.Context, c *call) error {
 		}
 		fmt.Fprintf(w, "%s  %s\n", printable(object.Ref), object.Digest)
 		fmt.Fprintf(w, "%s, %s, %s of them stored already; %s sent\n", plural(int(res.Files), "file"), bytesText(res.Bytes), bytesText(res.Reused), bytesText(res.Uploaded))
+		if res.Resumed {
+			fmt.Fprintln(w, "it went on with a push that was broken off")
+		}
 		if res.Channel != "" {
 			fmt.Fprintf(w, "channel %s points to it\n", printable(res.Channel))
 		}
