@@ -27,6 +27,7 @@ type PushOptions struct {
 	Artefact       string
 	Paths          []string // one directory: its contents; several paths: each under its base name
 	Exclude        []string // globs
+	Follow         bool     // links within Paths: what they lead to is stored in their place
 	Channel        string   // to move to the version; "": the default one, if the author may
 	Kind           string   // "": model
 	Classification string   // "": internal
@@ -73,7 +74,7 @@ func (v *Vault) Push(ctx context.Context, o PushOptions) (*PushResult, error) {
 	if o.Op.IsZero() {
 		o.Op = canonical.NewID()
 	}
-	tree, err := transfer.Scan(ctx, o.Paths, o.Exclude)
+	tree, err := transfer.Scan(ctx, o.Paths, transfer.ScanOptions{Exclude: o.Exclude, Follow: o.Follow})
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (v *vault) source(p *transfer.Push, done *transfer.Pushed, id *seal.Identit
 
 func scan(t testing.TB, paths ...string) *transfer.Tree {
 	t.Helper()
-	tree, err := transfer.Scan(t.Context(), paths, nil)
+	tree, err := transfer.Scan(t.Context(), paths, transfer.ScanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,50 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// follow returns where the link base in dir leads, if it is one of those that
-// Scan follows. volume is what volumeData said of dir.
+// maxFollowed bounds how many links to directories a scan follows: each may show
+// the same files again, so that a few would stand for any number.
+const maxFollowed = 1 << 16
+
+// link returns where the link base in dir leads, if it is one of those that Scan
+// follows. volume is what volumeData said of dir.
+func (s *scanner) link(dir, base, volume string) (string, fs.FileInfo, error) {
+	name, fi, err := follow(dir, base, volume)
+	if !s.follow || err == nil {
+		return name, fi, err
+	}
+	link := filepath.Join(dir, base)
+	name, err = filepath.EvalSymlinks(link)
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: %w: it is a link that leads nowhere; exclude it: %w", link, ErrSource, err)
+	}
+	if !slices.ContainsFunc(s.roots, func(root string) bool { return name == root || isBelow(name, root) }) {
+		return "", nil, fmt.Errorf("%s: %w: it is a link to %s, outside of what is pushed; push that as well, or exclude it", link, ErrSource, name)
+	}
+	if fi, err = os.Lstat(name); err != nil {
+		return "", nil, err
+	}
+	if fi.IsDir() {
+		if slices.Contains(s.inside, name) {
+			return "", nil, fmt.Errorf("%s: %w: it is a link back to %s, which it is in; exclude it", link, ErrSource, name)
+		}
+		if s.followed++; s.followed > maxFollowed {
+			return "", nil, fmt.Errorf("%s: %w: it is one of more than %d links to directories", link, ErrSource, maxFollowed)
+		}
+	}
+	return name, fi, nil
+}
+
+// isBelow reports whether a path without links lies below a directory.
+func isBelow(name, dir string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && filepath.IsLocal(rel) && rel != "."
+}
+
+// follow is link where only the links of caches and volumes are followed.
 func follow(dir, base, volume string) (string, fs.FileInfo, error) {
 	name := filepath.Join(dir, base)
 	target, err := os.Readlink(name)

@@ -25,13 +25,15 @@ func TestRoundTrip(t *testing.T) {
 				"large": cheap(1, 35*mib+123), "exact": cheap(2, 16*mib), "above": cheap(3, 4*mib+1), "border": cheap(4, 4*mib),
 				"*run.sh": "#!/bin/sh\n", "empty": "", "none/": "", "a/b/c/none/": "", "twice": cheap(1, 35*mib+123)[:100],
 				"a-b": "1", "a/b/x": "2", "a.b": "3", "\xff\xfe": "not UTF-8", "new\nline": "4", "*a/b/*y": "5",
+				"back\\slash": "6", "-rf": "7", "..dots": "8", "...": "9", " lead": "10", "trail ": "11", "\x01\x7f": "12",
+				"Case": "13", "case": "14", "\u00e9": "composed", "e\u0301": "decomposed", "\u202egpj": "15", "quote\"'": "16",
 			}
 			for i := range 100 {
 				files[fmt.Sprintf("many/%03d", i)] = cheap(uint64(100+i), 50_000)
 			}
 			src := tree(t, files)
 			s, done := v.push(src, nil)
-			if done.Files != 113 || done.Directories != 2 || done.Unchanged || done.Borrowed {
+			if done.Files != 126 || done.Directories != 2 || done.Unchanged || done.Borrowed {
 				t.Errorf("pushed %+v", done)
 			}
 			dest := filepath.Join(t.TempDir(), "new", "dest")
@@ -167,7 +169,7 @@ func TestCancelledTransfersLeaveNothing(t *testing.T) {
 	cause := errors.New("the user's")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	if _, err := transfer.Scan(ctx, []string{src}, nil); !errors.Is(err, cause) {
+	if _, err := transfer.Scan(ctx, []string{src}, transfer.ScanOptions{}); !errors.Is(err, cause) {
 		t.Errorf("scan: %v", err)
 	}
 	p, _ := v.newPush()

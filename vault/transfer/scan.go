@@ -50,26 +50,46 @@ func stampOf(fi fs.FileInfo) stamp {
 	return s
 }
 
+// ScanOptions narrows or widens a scan.
+type ScanOptions struct {
+	Exclude []string // patterns: what they select is passed over, whatever an IgnoreFile says
+	Follow  bool     // links below the paths: see Scan
+}
+
 // Scan looks at what is to be pushed: of one directory its contents, of one file
 // the file under its base name, of several paths each under its base name. What
-// matches a pattern of exclude is passed over, and so are the records of pulls. The paths themselves may be links;
-// below them only the links of a Hugging Face cache from its snapshots to its
-// blobs, and of a Kubernetes volume through its ..data, are followed. ErrSource:
-// anything else that is neither a file nor a directory, or nothing at all.
-func Scan(ctx context.Context, paths []string, exclude []string) (*Tree, error) {
-	skip, err := compileGlobs(exclude)
+// matches a pattern of o.Exclude, or of an [IgnoreFile] in a directory that is
+// scanned, is passed over, and so are the records of pulls.
+//
+// The paths themselves may be links; below them only the links of a Hugging Face
+// cache from its snapshots to its blobs, and of a Kubernetes volume through its
+// ..data, are followed. With o.Follow any link is, and what it leads to stored
+// in its place, if that is below one of the paths: a link that leads elsewhere
+// could make a push store anything this user may read. ErrSource: a link that is
+// not followed, leads back to a directory it is in, or dangles; anything else
+// that is neither a file nor a directory; nothing at all. An empty directory is
+// something, one of which everything is passed over is not.
+func Scan(ctx context.Context, paths []string, o ScanOptions) (*Tree, error) {
+	skip, err := compileGlobs(o.Exclude)
 	if err != nil {
 		return nil, err
 	}
-	s := scanner{exclude: skip}
-	names := make(map[string]string)
-	for _, p := range paths {
-		if err := s.start(ctx, p, len(paths) == 1, names); err != nil {
+	s := scanner{exclude: skip, follow: o.Follow}
+	starts := make([]start, len(paths))
+	for i, p := range paths {
+		if starts[i], err = resolve(p); err != nil {
 			return nil, fmt.Errorf("scanning %s: %w", p, err)
+		}
+		s.roots = append(s.roots, starts[i].resolved)
+	}
+	names := make(map[string]string)
+	for _, st := range starts {
+		if err := s.start(ctx, st, len(paths) == 1, names); err != nil {
+			return nil, fmt.Errorf("scanning %s: %w", st.given, err)
 		}
 	}
 	t := &s.tree
-	if len(t.sources) == 0 {
+	if len(t.sources) == 0 && (len(paths) == 0 || s.passed) {
 		return nil, fmt.Errorf("scanning %s: %w: there is nothing to store", strings.Join(paths, " "), ErrSource)
 	}
 	slices.SortFunc(t.sources, func(a, b source) int { return cmp.Compare(a.path, b.path) })
@@ -77,27 +97,38 @@ func Scan(ctx context.Context, paths []string, exclude []string) (*Tree, error) 
 }
 
 type scanner struct {
-	exclude globs
-	tree    Tree
+	exclude  globs
+	follow   bool
+	roots    []string // what is scanned, without links
+	inside   []string // the directories that the scan is in, without links, outermost first
+	followed int      // links to directories
+	passed   bool     // something was passed over
+	tree     Tree
 }
 
-// start scans one of the paths that Scan was given.
-func (s *scanner) start(ctx context.Context, p string, alone bool, names map[string]string) error {
-	abs, err := filepath.Abs(p)
-	if err != nil {
-		return err
+// start is one of the paths that Scan was given.
+type start struct {
+	given, abs, resolved string
+	info                 fs.FileInfo
+}
+
+func resolve(p string) (st start, err error) {
+	st.given = p
+	if st.abs, err = filepath.Abs(p); err != nil {
+		return st, err
 	}
-	resolved, err := filepath.EvalSymlinks(abs)
-	if err != nil {
-		return err
+	if st.resolved, err = filepath.EvalSymlinks(st.abs); err != nil {
+		return st, err
 	}
-	fi, err := os.Lstat(resolved)
-	if err != nil {
-		return err
-	}
-	base := filepath.Base(abs)
-	if fi.IsDir() && alone {
-		_, err := s.directory(ctx, resolved, "")
+	st.info, err = os.Lstat(st.resolved)
+	return st, err
+}
+
+// start scans one of the paths.
+func (s *scanner) start(ctx context.Context, st start, alone bool, names map[string]string) error {
+	base := filepath.Base(st.abs)
+	if st.info.IsDir() && alone {
+		_, err := s.directory(ctx, st.resolved, "", nil)
 		return err
 	}
 	if base == string(filepath.Separator) || base == "." {
@@ -106,16 +137,17 @@ func (s *scanner) start(ctx context.Context, p string, alone bool, names map[str
 	if other, taken := names[base]; taken {
 		return fmt.Errorf("%w: %s has the same name", ErrSource, other)
 	}
-	names[base] = p
+	names[base] = st.given
 	if s.exclude.match(base) {
+		s.passed = true
 		return nil
 	}
-	return s.entry(ctx, resolved, base, fi)
+	return s.entry(ctx, st.resolved, base, st.info, nil)
 }
 
 // directory scans the contents of dir under a prefix, "" or ending in a slash,
 // and returns how many entries it added.
-func (s *scanner) directory(ctx context.Context, dir, prefix string) (int, error) {
+func (s *scanner) directory(ctx context.Context, dir, prefix string, above *ignore) (int, error) {
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
@@ -123,12 +155,22 @@ func (s *scanner) directory(ctx context.Context, dir, prefix string) (int, error
 	if err != nil {
 		return 0, err
 	}
+	ignored, err := readIgnore(above, dir, prefix)
+	if err != nil {
+		return 0, err
+	}
+	s.inside = append(s.inside, dir)
+	defer func() { s.inside = s.inside[:len(s.inside)-1] }()
 	volume := volumeData(dir, list)
 	before := len(s.tree.sources)
 	for _, de := range list {
 		base := de.Name()
 		path := prefix + filepath.ToSlash(base)
-		if s.exclude.match(path) || volume != "" && strings.HasPrefix(base, "..") || strings.HasPrefix(base, recordPrefix) {
+		if volume != "" && strings.HasPrefix(base, "..") || strings.HasPrefix(base, recordPrefix) {
+			continue
+		}
+		if s.exclude.match(path) || ignored.match(path, de.IsDir()) {
+			s.passed = true
 			continue
 		}
 		name := filepath.Join(dir, base)
@@ -140,11 +182,15 @@ func (s *scanner) directory(ctx context.Context, dir, prefix string) (int, error
 			return 0, err
 		}
 		if fi.Mode().Type() == fs.ModeSymlink {
-			if name, fi, err = follow(dir, base, volume); err != nil {
+			if name, fi, err = s.link(dir, base, volume); err != nil {
 				return 0, err
 			}
+			if fi.IsDir() && ignored.match(path, true) { // what it leads to is stored, so it counts as that
+				s.passed = true
+				continue
+			}
 		}
-		if err := s.entry(ctx, name, path, fi); err != nil {
+		if err := s.entry(ctx, name, path, fi, ignored); err != nil {
 			return 0, err
 		}
 	}
@@ -152,7 +198,7 @@ func (s *scanner) directory(ctx context.Context, dir, prefix string) (int, error
 }
 
 // entry adds what stands at name, which is no link, under path.
-func (s *scanner) entry(ctx context.Context, name, path string, fi fs.FileInfo) error {
+func (s *scanner) entry(ctx context.Context, name, path string, fi fs.FileInfo, above *ignore) error {
 	if err := manifest.CheckPath(path); err != nil {
 		return fmt.Errorf("%s: %w: %w", name, ErrSource, err)
 	}
@@ -165,7 +211,7 @@ func (s *scanner) entry(ctx context.Context, name, path string, fi fs.FileInfo) 
 		if base := filepath.Base(name); strings.HasPrefix(base, stagingPrefix) || strings.HasPrefix(base, nextPrefix) {
 			return fmt.Errorf("%s: %w: an interrupted pull left it here; remove or exclude it", name, ErrSource)
 		}
-		n, err := s.directory(ctx, name, path+"/")
+		n, err := s.directory(ctx, name, path+"/", above)
 		if err != nil || n > 0 {
 			return err
 		}

@@ -60,7 +60,7 @@ func TestScanNamesWhatItIsGiven(t *testing.T) {
 		{in("current", "single"), nil, "current/sub/c.json current/w.bin single"},
 		{in("m/../m/"), nil, "sub/c.json w.bin"},
 	} {
-		tree, err := transfer.Scan(t.Context(), c.paths, c.exclude)
+		tree, err := transfer.Scan(t.Context(), c.paths, transfer.ScanOptions{Exclude: c.exclude})
 		if err != nil {
 			t.Errorf("%q without %q: %v", c.paths, c.exclude, err)
 			continue
@@ -75,11 +75,11 @@ func TestScanNamesWhatItIsGiven(t *testing.T) {
 		"all excluded":    {in("single"), []string{"single"}},
 		"root and more":   {[]string{"/", dir}, nil},
 	} {
-		if _, err := transfer.Scan(t.Context(), c.paths, c.exclude); !errors.Is(err, transfer.ErrSource) {
+		if _, err := transfer.Scan(t.Context(), c.paths, transfer.ScanOptions{Exclude: c.exclude}); !errors.Is(err, transfer.ErrSource) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := transfer.Scan(t.Context(), in("absent"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := transfer.Scan(t.Context(), in("absent"), transfer.ScanOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestScanRefusesWhatIsNoFile(t *testing.T) {
 		if err := make(filepath.Join(dir, "it")); err != nil {
 			t.Fatal(err)
 		}
-		_, err := transfer.Scan(t.Context(), []string{dir}, nil)
+		_, err := transfer.Scan(t.Context(), []string{dir}, transfer.ScanOptions{})
 		if !errors.Is(err, transfer.ErrSource) && name != "long path" {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -134,7 +134,7 @@ func TestScanRefusesWhatIsNoFile(t *testing.T) {
 		if name == "long path" {
 			continue
 		}
-		if _, err := transfer.Scan(t.Context(), []string{dir}, []string{"it", ".aivault-partial-*", ".aivault-next-*"}); err != nil {
+		if _, err := transfer.Scan(t.Context(), []string{dir}, transfer.ScanOptions{Exclude: []string{"it", ".aivault-partial-*", ".aivault-next-*"}}); err != nil {
 			t.Errorf("%s, excluded: %v", name, err)
 		}
 	}
@@ -163,7 +163,7 @@ func TestScanFollowsAHuggingFaceCache(t *testing.T) {
 	}
 	for i, target := range []string{"../../../other/blobs/ccc", "../../refs/main", "../../blobs", "../../blobs/absent", filepath.Join(dir, "r/blobs/aaa"), "own", "../../blobs/../refs/main"} {
 		link(target, "r/snapshots/2/bad")
-		if _, err := transfer.Scan(t.Context(), []string{filepath.Join(dir, "r/snapshots/2")}, nil); !errors.Is(err, transfer.ErrSource) {
+		if _, err := transfer.Scan(t.Context(), []string{filepath.Join(dir, "r/snapshots/2")}, transfer.ScanOptions{}); !errors.Is(err, transfer.ErrSource) {
 			t.Errorf("link %d to %s: %v", i, target, err)
 		}
 		if err := os.Remove(filepath.Join(dir, "r/snapshots/2/bad")); err != nil {
@@ -172,7 +172,7 @@ func TestScanFollowsAHuggingFaceCache(t *testing.T) {
 	}
 	link("/etc/passwd", "r/blobs/ddd")
 	link("../../blobs/ddd", "r/snapshots/3/two-links")
-	if _, err := transfer.Scan(t.Context(), []string{filepath.Join(dir, "r/snapshots/3")}, nil); !errors.Is(err, transfer.ErrSource) {
+	if _, err := transfer.Scan(t.Context(), []string{filepath.Join(dir, "r/snapshots/3")}, transfer.ScanOptions{}); !errors.Is(err, transfer.ErrSource) {
 		t.Errorf("a link to a link: %v", err)
 	}
 }
@@ -191,7 +191,93 @@ func TestScanFollowsAKubernetesVolume(t *testing.T) {
 	if err := os.Symlink("..data/../../etc", filepath.Join(dir, "bad")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := transfer.Scan(t.Context(), []string{dir}, nil); !errors.Is(err, transfer.ErrSource) {
+	if _, err := transfer.Scan(t.Context(), []string{dir}, transfer.ScanOptions{}); !errors.Is(err, transfer.ErrSource) {
 		t.Errorf("another link through ..data: %v", err)
+	}
+}
+
+func TestScanFollowsLinksInside(t *testing.T) {
+	for name, c := range map[string]struct {
+		links map[string]string // by where they stand
+		paths []string
+		want  string // of the paths; "": refused
+		says  string
+	}{
+		"file":             {map[string]string{"m/link": "w.bin"}, []string{"m"}, "link sub/c.json w.bin", ""},
+		"directory":        {map[string]string{"m/link": "sub"}, []string{"m"}, "link/c.json sub/c.json w.bin", ""},
+		"two links":        {map[string]string{"m/one": "two", "m/two": "w.bin"}, []string{"m"}, "one sub/c.json two w.bin", ""},
+		"absolute, inside": {map[string]string{"m/link": "/m/sub/c.json"}, []string{"m"}, "link sub/c.json w.bin", ""},
+		"to another path":  {map[string]string{"m/link": "../n"}, []string{"m", "n"}, "m/link/x m/sub/c.json m/w.bin n/x", ""},
+		"outside":          {map[string]string{"m/link": "../n/x"}, []string{"m"}, "", "outside of what is pushed"},
+		"root":             {map[string]string{"m/link": "/"}, []string{"m"}, "", "outside"},
+		"sibling, prefix":  {map[string]string{"m/link": "../m2/x"}, []string{"m"}, "", "outside"},
+		"dangling":         {map[string]string{"m/link": "absent"}, []string{"m"}, "", "leads nowhere"},
+		"loop":             {map[string]string{"m/link": "link"}, []string{"m"}, "", "leads nowhere"},
+		"itself":           {map[string]string{"m/sub/link": "."}, []string{"m"}, "", "link back"},
+		"parent":           {map[string]string{"m/sub/link": ".."}, []string{"m"}, "", "link back"},
+		"each other":       {map[string]string{"m/sub/link": "../other", "m/other/link": "../sub"}, []string{"m"}, "", "link back"},
+	} {
+		dir := tree(t, map[string]string{"m/w.bin": "1", "m/sub/c.json": "2", "n/x": "3", "m2/x": "4"})
+		for at, to := range c.links {
+			at = filepath.Join(dir, at)
+			if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(to, "/m") {
+				to = dir + to
+			}
+			if err := os.Symlink(to, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var in []string
+		for _, p := range c.paths {
+			in = append(in, filepath.Join(dir, p))
+		}
+		if _, err := transfer.Scan(t.Context(), in, transfer.ScanOptions{}); !errors.Is(err, transfer.ErrSource) {
+			t.Errorf("%s, not followed: %v", name, err)
+		}
+		found, err := transfer.Scan(t.Context(), in, transfer.ScanOptions{Follow: true})
+		if c.want == "" {
+			if !errors.Is(err, transfer.ErrSource) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := strings.Join(paths(t, found), " "); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// An empty directory is a version of no files; one of which everything is passed
+// over is more likely a mistake.
+func TestNothingAtAll(t *testing.T) {
+	v := newVault(t)
+	empty := t.TempDir()
+	s, done := v.push(empty, nil)
+	if done.Files != 0 || done.Directories != 0 || done.Unchanged {
+		t.Errorf("%+v", done)
+	}
+	dest := filepath.Join(t.TempDir(), "dest")
+	if pulled := mustPull(t, s, dest, transfer.PullOptions{}); pulled.Files != 0 {
+		t.Errorf("%+v", pulled)
+	}
+	sameContents(t, dest, empty)
+	if report, err := transfer.Check(t.Context(), s, true, nil); err != nil || len(report.Problems) > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if _, again := v.push(empty, v.base(s)); !again.Unchanged {
+		t.Errorf("again: %+v", again)
+	}
+	for _, ignored := range []string{"*", "/a"} {
+		dir := tree(t, map[string]string{"a": "1"})
+		if _, err := transfer.Scan(t.Context(), []string{dir}, transfer.ScanOptions{Exclude: []string{ignored}}); !errors.Is(err, transfer.ErrSource) {
+			t.Errorf("all but %s: %v", ignored, err)
+		}
 	}
 }

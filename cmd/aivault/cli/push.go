@@ -19,7 +19,7 @@ import (
 func pushCommand() *command {
 	return &command{
 		name: "push", args: "ARTEFACT PATH…", usage: "store files as a new version",
-		about:   "One directory: its contents. Several paths: each under its base name. What the newest version holds already is not sent again, if you may read it; if nothing differs, no version is made. A push that was broken off is gone on with, if you may read: run the same again. Links are refused, but for those of a Hugging Face cache and of a Kubernetes volume. The channel main follows if you are an operator for the artefact.",
+		about:   "One directory: its contents. Several paths: each under its base name. What the newest version holds already is not sent again, if you may read it; if nothing differs, no version is made. A push that was broken off is gone on with, if you may read: run the same again. Links are refused, but for those of a Hugging Face cache and of a Kubernetes volume, unless --follow is given. What a file .aivaultignore names, in the words of gitignore(5), is left out of its directory and those below; the file itself is stored, and --exclude leaves out more. The channel main follows if you are an operator for the artefact.",
 		example: "aivault push fraud-detector ./model\naivault push team/fraud-detector model.safetensors config.json --label run=4711 --op \"$CI_JOB_ID\" --json",
 		flags: flagList(
 			textFlag("channel", "NAME", "move this channel to the version, instead of main"),
@@ -29,6 +29,7 @@ func pushCommand() *command {
 			textFlag("if-version", "vN", "only if N is the newest version; v0: only if there is none"),
 			textFlag("op", "ID", "a name for this push: when it is run again under the same name, it returns the version that was made"),
 			listFlag("exclude", "GLOB", "leave out what matches; ** stands for any number of directories; may be repeated"),
+			boolFlag("follow", "store what links lead to in their place; links out of the PATHs, or back to a directory they are in, are refused all the same"),
 		),
 		json: pushJSON{},
 		run:  runPush,
@@ -98,6 +99,7 @@ func (c *call) pushOptions() (addressed string, o vault.PushOptions, err error) 
 		return "", o, err
 	}
 	o.Paths, o.Exclude, o.Channel = c.args[1:], c.flags.StringSlice("exclude"), c.flags.String("channel")
+	o.Follow = c.flags.Bool("follow")
 	o.Kind, o.Classification = c.flags.String("kind"), c.flags.String("classification")
 	for _, p := range o.Paths {
 		if _, err := os.Lstat(p); errors.Is(err, fs.ErrNotExist) {
