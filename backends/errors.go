@@ -46,6 +46,7 @@ type Error struct {
 	Key        string        // key or prefix
 	Kind       Kind          //
 	RetryAfter time.Duration // the store asked to wait: limited by rate; zero otherwise
+	Stalled    bool          // nothing moved for as long as the store was told to wait
 	Expired    bool          // Denied because the credentials have expired
 	Err        error         // cause; may be nil
 }

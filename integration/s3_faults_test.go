@@ -195,7 +195,7 @@ func TestS3Hangs(t *testing.T) {
 		_, _, gerr := l.faulty.Get(t.Context(), backends.Ref{Key: "k"}, 0, -1)
 		_, eerr := l.faulty.Erase(t.Context(), "k")
 		for op, got := range map[string]error{"put": perr, "get": gerr, "erase": eerr} {
-			if !errors.Is(got, s3.ErrStalled) || !strings.Contains(got.Error(), "no byte for 200ms") {
+			if !errors.Is(got, s3.ErrStalled) || !strings.Contains(got.Error(), "no progress for 200ms") {
 				t.Errorf("%s: %v", op, got)
 			}
 		}
@@ -203,6 +203,47 @@ func TestS3Hangs(t *testing.T) {
 			t.Errorf("put: %v; get: %v", perr, gerr)
 		}
 	})
+}
+
+// Nor does one that hangs, or trickles, in the middle of a body; but a link that
+// is merely slow is waited for.
+func TestS3StallsWithinABody(t *testing.T) {
+	l := newLab(t, servers.Options{}, func(c *s3.Config) { c.Stall = 800 * time.Millisecond })
+	body := bytes.Repeat([]byte("0123456789abcdef"), 3<<20/16)
+	if _, err := l.direct.Put(t.Context(), "there", body); err != nil {
+		t.Fatal(err)
+	}
+	read := func() error {
+		r, _, err := l.faulty.Get(t.Context(), backends.Ref{Key: "there"}, 0, -1)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		if err == nil && !bytes.Equal(got, body) {
+			t.Error("other bytes were read")
+		}
+		return err
+	}
+	for i, test := range []struct {
+		name string
+		pace servers.Pace
+		want error
+	}{
+		{"hangs", servers.Pace{After: 1 << 20, Break: 3 * time.Second}, s3.ErrStalled},
+		{"trickles", servers.Pace{After: 1 << 20, Amount: 10, Pause: 50 * time.Millisecond, Break: 3 * time.Second}, s3.ErrStalled},
+		{"slow", servers.Pace{Amount: 32 << 10, Pause: 20 * time.Millisecond}, nil},
+	} {
+		l.always(http.MethodGet, servers.Fault{ResponsePace: &test.pace})
+		if err := read(); !errors.Is(err, test.want) {
+			t.Errorf("get, %s: %v", test.name, err)
+		}
+		l.always(http.MethodPut, servers.Fault{RequestPace: &test.pace})
+		_, err := l.faulty.Put(t.Context(), "put"+string(rune('0'+i)), body)
+		if !errors.Is(err, test.want) || test.want != nil && backends.KindOf(err) != backends.Indeterminate {
+			t.Errorf("put, %s: %v", test.name, err)
+		}
+	}
 }
 
 func TestS3NobodyThere(t *testing.T) {

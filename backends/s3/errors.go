@@ -242,7 +242,7 @@ func (s *Store) wrap(op, key string, err error, d direction) error {
 	if errors.As(err, &done) {
 		return err
 	}
-	e := &backends.Error{Op: op, Key: key, Err: err}
+	e := &backends.Error{Op: op, Key: key, Stalled: errors.Is(err, ErrStalled), Err: err}
 	var f *failure
 	if errors.As(err, &f) {
 		e.Kind, e.RetryAfter, e.Expired = f.kind(d), f.retryAfter, f.expired()

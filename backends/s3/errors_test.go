@@ -225,10 +225,11 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// slowBody gives a byte at a time, then none.
+// slowBody gives so many bytes at a time, then none.
 type slowBody struct {
-	ctx  context.Context
-	left int
+	ctx    context.Context
+	left   int // times
+	amount int
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
@@ -236,9 +237,13 @@ func (b *slowBody) Read(p []byte) (int, error) {
 		<-b.ctx.Done()
 		return 0, b.ctx.Err()
 	}
-	time.Sleep(9 * time.Second)
+	select {
+	case <-time.After(9 * time.Second):
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	}
 	b.left--
-	return copy(p, "x"), nil
+	return min(len(p), b.amount), nil
 }
 
 func (b *slowBody) Close() error { return nil }
@@ -247,7 +252,7 @@ func TestSlowIsNotStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, roundTrip(func(r *http.Request) (*http.Response, error) {
 			resp := answerWith(200, nil, "")
-			resp.Body, resp.ContentLength = &slowBody{r.Context(), 10}, 20
+			resp.Body, resp.ContentLength = &slowBody{r.Context(), 10, leastProgress}, 20*leastProgress
 			return resp, nil
 		}), func(c *Config) { c.Stall = 10 * time.Second })
 		r, _, err := s.Get(t.Context(), backends.Ref{Key: "k"}, 0, -1)
@@ -256,35 +261,62 @@ func TestSlowIsNotStalled(t *testing.T) {
 		}
 		defer r.Close()
 		time.Sleep(time.Hour) // the caller may take its time
-		if _, err := r.Read(make([]byte, 1)); err != nil {
+		if _, err := r.Read(make([]byte, leastProgress)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		got, err := io.ReadAll(r)
-		if len(got) != 9 || !errors.Is(err, ErrStalled) || backends.KindOf(err) != backends.Unavailable {
-			t.Errorf("%d bytes, %v", len(got), err)
+		got := make([]byte, 20*leastProgress)
+		n, err := io.ReadFull(r, got)
+		if n != 9*leastProgress || !errors.Is(err, ErrStalled) || backends.KindOf(err) != backends.Unavailable {
+			t.Errorf("%d bytes, %v", n, err)
 		}
 	})
 }
 
-func TestSlowUploadIsNotStalled(t *testing.T) {
+// A server that sends now and then a byte is not waited for.
+func TestTrickleIsStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, roundTrip(func(r *http.Request) (*http.Response, error) {
-			for {
-				if _, err := r.Body.Read(make([]byte, 1)); err != nil {
-					return answerWith(200, nil, ""), r.Context().Err()
-				}
-				select {
-				case <-time.After(9 * time.Second):
-				case <-r.Context().Done():
-					return nil, r.Context().Err()
-				}
-			}
-		}), func(c *Config) { c.Stall = 10 * time.Second })
-		if _, err := s.Put(t.Context(), "k", []byte("0123456789")); err != nil {
-			t.Error(err)
+			resp := answerWith(200, nil, "")
+			resp.Body, resp.ContentLength = &slowBody{r.Context(), 1000, 1}, 1000
+			return resp, nil
+		}), func(c *Config) { c.Stall = 60 * time.Second })
+		r, _, err := s.Get(t.Context(), backends.Ref{Key: "k"}, 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		start := time.Now()
+		got, err := io.ReadAll(r)
+		var e *backends.Error
+		if took := time.Since(start); len(got) > 10 || took != time.Minute || !errors.As(err, &e) || !e.Stalled {
+			t.Errorf("%d bytes in %v, %v", len(got), took, err)
 		}
 	})
+}
+
+func TestSlowUpload(t *testing.T) {
+	for amount, want := range map[int]error{leastProgress: nil, 1: ErrStalled} {
+		synctest.Test(t, func(t *testing.T) {
+			s := open(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+				for {
+					if _, err := r.Body.Read(make([]byte, amount)); err != nil {
+						return answerWith(200, nil, ""), r.Context().Err()
+					}
+					select {
+					case <-time.After(9 * time.Second):
+					case <-r.Context().Done():
+						return nil, r.Context().Err()
+					}
+				}
+			}), func(c *Config) { c.Stall = 10 * time.Second })
+			start := time.Now()
+			_, err := s.Put(t.Context(), "k", make([]byte, 20*leastProgress))
+			if !errors.Is(err, want) || want != nil && time.Since(start) != 10*time.Second {
+				t.Errorf("%d bytes at a time: %v after %v", amount, err, time.Since(start))
+			}
+		})
+	}
 }
 
 func TestRepeat(t *testing.T) {

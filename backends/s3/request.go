@@ -94,7 +94,7 @@ func (s *Store) send(ctx context.Context, r request) (*answer, error) {
 // exchange sends r once, signed by r.as unless it is anonymous.
 func (s *Store) exchange(ctx context.Context, r request) (*answer, error) {
 	start := s.c.Now()
-	inner, dog := watch(ctx, s.c.Stall)
+	inner, dog := watch(ctx, s.c.Stall, s.c.Now)
 	var left atomic.Bool // bytes may have left
 	inner = httptrace.WithClientTrace(inner, &httptrace.ClientTrace{WroteHeaders: func() { left.Store(true) }})
 

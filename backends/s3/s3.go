@@ -66,7 +66,7 @@ type Config struct {
 	RootCAs     *x509.CertPool     // nil: the system's
 	UserAgent   string
 	Logger      *slog.Logger  // one debug line for each request; nil: none
-	Stall       time.Duration // how long no byte may move; 0: a minute
+	Stall       time.Duration // how long next to nothing may move on a request; 0: a minute
 	Jobs        int           // connections kept open between requests; 0: 16
 	Now         func() time.Time
 	// Wrap stands between this package and the network: rate limits, faults.

@@ -12,7 +12,11 @@ import (
 	"time"
 )
 
-// ErrStalled means that no byte moved for as long as Config.Stall allows.
+// leastProgress is how many bytes must move within Config.Stall. With any one
+// byte for progress a server could hold a client for ever.
+const leastProgress = 1 << 10
+
+// ErrStalled means that nothing moved for as long as Config.Stall allows.
 var ErrStalled = errors.New("the storage stalled")
 
 // newWire returns a client that follows no redirect and keeps no cookie, and
@@ -21,7 +25,7 @@ var ErrStalled = errors.New("the storage stalled")
 func newWire(c Config) (*http.Client, func()) {
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: min(c.Stall, 15*time.Second)}).DialContext,
+		DialContext:         (&net.Dialer{Timeout: min(c.Stall, 15*time.Second), Control: boundUnsent}).DialContext,
 		TLSHandshakeTimeout: min(c.Stall, 15*time.Second),
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
 		MaxIdleConns:        c.Jobs,
@@ -43,24 +47,75 @@ func newWire(c Config) (*http.Client, func()) {
 	}, t.CloseIdleConnections
 }
 
-// watchdog ends a request on which no byte moves.
+// watchdog ends a request on which fewer than leastProgress bytes move while
+// the client waits for a whole stall. What the client does between two reads of
+// an answer does not count. It is safe for concurrent use: the transport may
+// still read what is to be sent when the answer is there.
 type watchdog struct {
-	timer *time.Timer
 	stall time.Duration
 	end   context.CancelCauseFunc
+	now   func() time.Time
+
+	mu       sync.Mutex
+	timer    *time.Timer
+	answered bool
+	moved    int           // bytes since the last progress
+	left     time.Duration // until they are too few
+	since    time.Time     // when the client began to wait
 }
 
-// watch returns a context that ends with [ErrStalled] unless it is fed.
-func watch(ctx context.Context, stall time.Duration) (context.Context, *watchdog) {
+// watch returns a context that ends with [ErrStalled] unless there is progress.
+// The client waits from now on.
+func watch(ctx context.Context, stall time.Duration, now func() time.Time) (context.Context, *watchdog) {
 	ctx, end := context.WithCancelCause(ctx)
-	w := &watchdog{stall: stall, end: end}
-	w.timer = time.AfterFunc(stall, func() { end(fmt.Errorf("%w: no byte for %v", ErrStalled, stall)) })
+	w := &watchdog{stall: stall, end: end, now: now, left: stall, since: now()}
+	w.timer = time.AfterFunc(stall, func() { end(fmt.Errorf("%w: no progress for %v", ErrStalled, stall)) })
 	return ctx, w
 }
 
-func (w *watchdog) feed()  { w.timer.Reset(w.stall) }
-func (w *watchdog) rest()  { w.timer.Stop() }
-func (w *watchdog) close() { w.timer.Stop(); w.end(nil) }
+// feed counts bytes that were sent.
+func (w *watchdog) feed(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.moved += n; w.moved >= leastProgress && !w.answered {
+		w.moved = 0
+		w.timer.Reset(w.stall)
+	}
+}
+
+// rest ends the client's waiting for an answer.
+func (w *watchdog) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.answered, w.moved, w.left = true, 0, w.stall
+}
+
+// wait begins the client's waiting for more of an answer; got ends it.
+func (w *watchdog) wait() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = w.now()
+	w.timer.Reset(w.left)
+}
+
+func (w *watchdog) got(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	if w.moved += n; w.moved >= leastProgress {
+		w.moved, w.left = 0, w.stall
+		return
+	}
+	w.left = max(w.left-w.now().Sub(w.since), 1)
+}
+
+func (w *watchdog) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.end(nil)
+}
 
 // payload is what a request sends. The transport may go on reading after it has
 // returned an answer or an error; once stopped, it no longer touches the
@@ -97,8 +152,8 @@ func (u *upload) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	u.sent()
-	u.dog.feed()
 	n := copy(b, u.bytes[u.off:])
+	u.dog.feed(n)
 	u.off += n
 	return n, nil
 }
@@ -126,9 +181,9 @@ func (d *download) Read(p []byte) (int, error) {
 	if d.left > 0 && int64(len(p)) > d.left {
 		p = p[:d.left]
 	}
-	d.dog.feed()
+	d.dog.wait()
 	n, err := d.body.Read(p)
-	d.dog.rest()
+	d.dog.got(n)
 	if d.left > 0 {
 		d.left -= int64(n)
 	}

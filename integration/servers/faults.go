@@ -23,7 +23,58 @@ type Fault struct {
 	Header       http.Header // of an answer with Status; or set in the server's answer
 	Truncate     int         // the answer's body breaks off after so many bytes
 	Pause        time.Duration
-	Hang         bool // nothing comes until the client goes away
+	Hang         bool  // nothing comes until the client goes away
+	RequestPace  *Pace // how the request's body is taken; nil: at once
+	ResponsePace *Pace // how the answer's body is given
+}
+
+// Pace is how bytes move: After bytes at once, then Amount at a time, each after
+// a pause; without an Amount nothing more. A server does not notice that a
+// client goes away whose body it does not read, so it breaks off by itself.
+type Pace struct {
+	After, Amount int
+	Pause         time.Duration
+	Break         time.Duration // breaks off after so long; 0: never
+}
+
+// paced is a body that moves at a pace.
+type paced struct {
+	io.ReadCloser
+	ctx  context.Context
+	pace Pace
+	end  <-chan time.Time
+}
+
+func newPaced(ctx context.Context, body io.ReadCloser, pace Pace) *paced {
+	p := &paced{ReadCloser: body, ctx: ctx, pace: pace}
+	if pace.Break > 0 {
+		p.end = time.After(pace.Break)
+	}
+	return p
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	if p.pace.After > 0 {
+		n, err := p.ReadCloser.Read(b[:min(len(b), p.pace.After)])
+		p.pace.After -= n
+		return n, err
+	}
+	var pause <-chan time.Time // never
+	if p.pace.Amount > 0 {
+		pause = time.After(p.pace.Pause)
+	}
+	select {
+	case <-pause:
+	case <-p.end:
+		return 0, errDropped
+	case <-p.ctx.Done():
+		return 0, p.ctx.Err()
+	}
+	n, err := io.ReadFull(p.ReadCloser, b[:min(len(b), p.pace.Amount)])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return n, err
 }
 
 var errDropped = errors.New("dropped by a fault")
@@ -71,6 +122,9 @@ func (f *Faults) RoundTrip(r *http.Request) (*http.Response, error) {
 	case fault.Status != 0:
 		return fault.answer(r), nil
 	}
+	if fault.RequestPace != nil && r.Body != nil {
+		r.Body = newPaced(r.Context(), r.Body, *fault.RequestPace)
+	}
 	resp, err := f.Next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -82,6 +136,9 @@ func (f *Faults) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	for name, values := range fault.Header {
 		resp.Header[name] = values
+	}
+	if fault.ResponsePace != nil {
+		resp.Body = newPaced(r.Context(), resp.Body, *fault.ResponsePace)
 	}
 	if fault.Truncate > 0 {
 		resp.Body = &truncated{resp.Body, fault.Truncate}
@@ -127,6 +184,7 @@ func Proxy(t T, s *S3, plan func(n int, r *http.Request) Fault) (*S3, *Faults) {
 	}
 	f := &Faults{Next: transport, Plan: plan}
 	server := httptest.NewUnstartedServer(&proxy{f, s})
+	server.Config.ConnState = smallBuffers
 	out := *s
 	if s.Insecure {
 		server.Start()
@@ -147,6 +205,17 @@ func Proxy(t T, s *S3, plan func(n int, r *http.Request) Fault) (*S3, *Faults) {
 	})
 	out.Endpoint = server.Listener.Addr().String()
 	return &out, f
+}
+
+// smallBuffers keeps the kernel from taking what a slow server does not.
+func smallBuffers(c net.Conn, state http.ConnState) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if t, ok := c.(*net.TCPConn); ok && state == http.StateNew {
+		_ = t.SetReadBuffer(256 << 10)
+		_ = t.SetWriteBuffer(256 << 10)
+	}
 }
 
 type proxy struct {

@@ -17,8 +17,9 @@ const (
 
 // backoff paces the attempts at one object: full jitter (Brooker, "Exponential
 // Backoff And Jitter"), doubling from minPause to maxPause, or as long as the
-// store asks for. It gives up once stall has passed since the first failure; how
-// long one attempt may take is the store's to bound.
+// store asks for. It gives up once stall has passed since the first failure, or
+// when an attempt on which nothing moved took that long by itself: the store
+// bounds attempts, by the bytes that move.
 type backoff struct {
 	stall   time.Duration // 0: as long as ctx
 	attempt int
@@ -40,6 +41,9 @@ func (b *backoff) pause(ctx context.Context, err error) error {
 	}
 	b.attempt++
 	wait := rand.N(limit) + time.Millisecond
+	if b.stalled(err) {
+		return fmt.Errorf("no progress for %v: %w", b.stall, err)
+	}
 	var asked *backends.Error
 	if errors.As(err, &asked) {
 		wait = max(wait, asked.RetryAfter)
@@ -54,6 +58,12 @@ func (b *backoff) pause(ctx context.Context, err error) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// stalled reports whether err took as long as all attempts together may.
+func (b *backoff) stalled(err error) bool {
+	var e *backends.Error
+	return b.stall > 0 && errors.As(err, &e) && e.Stalled
 }
 
 func (b *backoff) stop() {

@@ -31,6 +31,7 @@ func Put(ctx context.Context, store backends.Store, key string, sealed []byte, s
 		}
 		taken := errors.Is(err, backends.Exists)
 		switch {
+		case b.stalled(err): // a look would take as long again
 		case taken, errors.Is(err, backends.Indeterminate):
 			same, readErr := holds(ctx, store, key, sealed)
 			switch {

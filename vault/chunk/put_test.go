@@ -191,3 +191,17 @@ func TestPutEndsWithItsContext(t *testing.T) {
 		})
 	}
 }
+
+// An attempt on which nothing moved for as long as all of them may take is the
+// last: neither another nor a look would do better.
+func TestPutThatStalls(t *testing.T) {
+	faulty := backendtest.NewFaulty(mem.New(mem.Options{}), func(backendtest.Call) backendtest.Fault {
+		return backendtest.Fault{Mode: backendtest.Fail, Err: &backends.Error{Op: "put", Key: key, Kind: backends.Indeterminate, Stalled: true}}
+	})
+	if err := chunk.Put(t.Context(), faulty, key, nil, time.Minute); !errors.Is(err, backends.Indeterminate) {
+		t.Error(err)
+	}
+	if n := faulty.Calls(backendtest.Put) + faulty.Calls(backendtest.Get); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
