@@ -195,7 +195,7 @@ func (p *pull) find(c *manifest.Chunk, uses []use, buf []byte) []byte {
 // get fetches a chunk. The SHA-256 of the files it belongs to verifies it.
 func (p *pull) get(ctx context.Context, c *manifest.Chunk, buf []byte) ([]byte, error) {
 	v := p.version
-	b, err := chunk.Fetch(ctx, v.Store, v.Artefact, c, buf, v.Stall)
+	b, err := chunk.Fetch(ctx, p.sealed, v.Artefact, c, buf, v.Stall)
 	if err != nil {
 		return nil, err
 	}

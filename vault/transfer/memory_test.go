@@ -97,7 +97,7 @@ func TestPushTakesBoundedMemory(t *testing.T) {
 	if _, err := p.Run(t.Context(), scan(t, sparse(t, 64)), nil); err != nil {
 		t.Fatal(err)
 	}
-	h.check(t, transfer.DefaultJobs)
+	h.check(t, transfer.MaxJobs)
 }
 
 func TestPullAndCheckTakeBoundedMemory(t *testing.T) {
@@ -106,7 +106,7 @@ func TestPullAndCheckTakeBoundedMemory(t *testing.T) {
 	h := newHeap()
 	s.Store = sampler{v.mem, h, false}
 	mustPull(t, s, t.TempDir(), transfer.PullOptions{})
-	h.check(t, transfer.DefaultJobs)
+	h.check(t, transfer.MaxJobs)
 	h = newHeap()
 	s.Store = sampler{v.mem, h, false}
 	if _, err := transfer.Check(t.Context(), s, true, nil); err != nil {

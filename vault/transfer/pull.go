@@ -7,6 +7,7 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -77,7 +78,7 @@ const cacheBytes = 16 << 20
 func (v *Version) Pull(ctx context.Context, dest string, o PullOptions) (_ *Pulled, err error) {
 	p := &pull{
 		version: v, options: o, exact: o.Link || len(o.Include)+len(o.Exclude) == 0,
-		plain: newPool(plainBuffers(), plainSize), sealed: newPool(jobs(v.Jobs), sealedSize),
+		plain: newPool(plainBuffers(), plainSize), sealed: newFlow(v.Store, v.Jobs, time.Now),
 		hands: make(chan struct{}, writers), meter: meter{report: o.Progress},
 	}
 	if p.include, err = compileGlobs(o.Include); err != nil {
@@ -124,7 +125,8 @@ type pull struct {
 	held             *holdings
 	dest             *destination // what is written: old, or the new tree
 	next             *next        // that tree; nil: old is written
-	plain, sealed    *pool
+	plain            *pool
+	sealed           *flow         // the store as well
 	hands            chan struct{} // bounds files that are brought over at once
 	meter            meter
 	done             Pulled

@@ -29,7 +29,7 @@ type Push struct {
 	Secret    manifest.Secret // the push secret, stored before (see [SealSecret])
 	Sent      *Sent           // what an earlier process stored under Version and Secret; nil: nothing
 	Padded    bool            // hide sizes: see manifest.PaddedSize
-	Jobs      int             // objects under way at once; 0: DefaultJobs, at most MaxJobs
+	Jobs      int             // objects under way at once, at most MaxJobs; 0: as many as the link is found to carry
 	Stall     time.Duration   // give up on an object after so long without success; 0: never
 	Progress  func(Progress)  // called often, one call at a time; may be nil
 
@@ -71,7 +71,7 @@ func (p *Push) Run(ctx context.Context, tree *Tree, base *Base) (*Pushed, error)
 		files:  make([]filed, len(tree.sources)),
 		table:  make(map[manifest.Digest]*manifest.Chunk),
 		plain:  newPool(plainBuffers(), plainSize),
-		sealed: newPool(jobs(p.Jobs), sealedSize),
+		sealed: newFlow(p.Store, p.Jobs, time.Now),
 		sealer: chunk.Sealer{Version: p.Version, Secret: p.Secret, Padded: p.Padded},
 		meter:  meter{report: p.Progress},
 	}
@@ -101,12 +101,13 @@ func (p *Push) prepare(base *Base) {
 // run is one run of a push.
 type run struct {
 	*Push
-	tree          *Tree
-	base          *Base
-	files         []filed // by index of the tree's sources
-	plain, sealed *pool
-	sealer        chunk.Sealer
-	meter         meter
+	tree   *Tree
+	base   *Base
+	files  []filed // by index of the tree's sources
+	plain  *pool
+	sealed *flow // the store as well
+	sealer chunk.Sealer
+	meter  meter
 
 	mu    sync.Mutex
 	table map[manifest.Digest]*manifest.Chunk // every chunk of the version; what it points to is set once the run's goroutines are done
@@ -149,7 +150,7 @@ func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manif
 		return nil, false, err
 	}
 	buf = sealed
-	if err := chunk.Put(ctx, r.Store, sealedChunk.Key(r.Artefact), sealed, r.Stall); err != nil {
+	if err := chunk.Put(ctx, r.sealed, sealedChunk.Key(r.Artefact), sealed, r.Stall); err != nil {
 		return nil, false, err
 	}
 	r.place(c, sealedChunk)
@@ -243,7 +244,7 @@ func (r *run) storeAll(ctx context.Context, parts func(func(manifest.Encoded, er
 	}
 	var list []*stored
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(jobs(r.Jobs))
+	g.SetLimit(r.sealed.most)
 	var failed error
 	for part, err := range parts {
 		if failed = err; err != nil || gctx.Err() != nil {

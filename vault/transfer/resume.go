@@ -75,7 +75,7 @@ func (r *run) recall(ctx context.Context, plain []byte, digest manifest.Digest, 
 		return nil, buf, nil
 	}
 	for _, o := range r.Sent.objects[manifest.ChunkID(r.Secret, digest)] {
-		got, err := chunk.Fetch(ctx, r.Store, r.Artefact, &manifest.Chunk{Creator: r.Version, Name: o.name, SealedSize: o.size}, buf[:0], r.Stall)
+		got, err := chunk.Fetch(ctx, r.sealed, r.Artefact, &manifest.Chunk{Creator: r.Version, Name: o.name, SealedSize: o.size}, buf[:0], r.Stall)
 		if errors.Is(err, ErrIntegrity) {
 			continue
 		}

@@ -5,12 +5,14 @@
 // decided above it.
 //
 // Every byte is read once, in buffers of a fixed number: a transfer takes at
-// most (8 + Jobs) × 16 MiB, on few cores (4 + Jobs) × 16 MiB, and some 300 bytes
-// for each file and 150 for each chunk; a pull some 300 more for each file that its
-// destination holds. A pull writes the pieces of a file in any order and hashes
-// them in the file's order while they are in memory, as far ahead as its buffers
-// reach; a piece whose chunk came long before its turn, because other files or
-// earlier bytes hold it too, is read back. Nothing outlives a call: no goroutine,
+// most (8 + Jobs) × 16 MiB, on few cores (4 + Jobs) × 16 MiB, where Jobs is what
+// it was told or what it finds the link to carry, at most MaxJobs, so 448 MiB;
+// and some 300 bytes for each file and 150 for each chunk; a pull some 300 more
+// for each file that its destination holds. A pull writes the pieces of a file in
+// any order and hashes them in the file's order while they are in memory, as far
+// ahead as its buffers reach; a piece whose chunk came long before its turn,
+// because other files or earlier bytes hold it too, is read back. Nothing outlives
+// a call: no goroutine,
 // no file in the destination that was not verified.
 package transfer
 
@@ -23,8 +25,8 @@ import (
 )
 
 const (
-	// DefaultJobs is how many objects are under way to or from a store at once
-	// if Jobs is 0.
+	// DefaultJobs is how many objects are under way to or from a store at once,
+	// or at first, if Jobs is 0.
 	DefaultJobs = 4
 	// MaxJobs bounds Jobs, and so memory.
 	MaxJobs = 20

@@ -36,7 +36,7 @@ type settings struct {
 	stall    time.Duration // 0: never
 	timeout  time.Duration // 0: none
 	caFile   string
-	jobs     int
+	jobs     int    // 0: found by measuring
 	rate     int64  // bytes a second; 0: no limit
 	stateDir string // "" where this user has no place for it
 
@@ -108,7 +108,7 @@ func globalSettings() []setting {
 			set: func(s *settings, v string) (err error) { s.timeout, err = parseDuration(v); return err }},
 		{name: "ca-file", value: "FILE", usage: "certificates (PEM) of the authorities that storage and keeper may use, instead of this system's",
 			set: func(s *settings, v string) error { s.caFile = v; return nil }},
-		{name: "jobs", value: "N", number: true, fallback: strconv.Itoa(transfer.DefaultJobs), usage: "how many objects are on their way at once",
+		{name: "jobs", value: "N", number: true, usage: fmt.Sprintf("how many objects are on their way at once, at most %d; without it, as many as the link is found to carry", transfer.MaxJobs),
 			set: func(s *settings, v string) (err error) {
 				if s.jobs, err = strconv.Atoi(v); err != nil || s.jobs < 1 || s.jobs > transfer.MaxJobs {
 					return fmt.Errorf("%q is no number from 1 to %d", v, transfer.MaxJobs)

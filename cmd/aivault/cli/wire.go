@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"github.com/aivault/aivault/crypto/custody/object"
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/transfer"
 )
 
 // custodyPrefix stands before the AWS variables of the keeper's storage.
@@ -200,7 +202,7 @@ func (r *run) openStore(ctx context.Context, l naming.Location, prefix string, o
 		c.Region = options.Region()
 	}
 	c.Credentials, c.RootCAs, c.Logger, c.Now = credential.New(options), roots, r.log, r.sys.now
-	c.Stall, c.Jobs, c.UserAgent, c.Wrap = r.set.stall, r.set.jobs, "aivault/"+buildVersion().Version, r.limit()
+	c.Stall, c.Jobs, c.UserAgent, c.Wrap = r.set.stall, cmp.Or(r.set.jobs, transfer.MaxJobs), "aivault/"+buildVersion().Version, r.limit()
 	s, err := s3.Open(ctx, c)
 	if err != nil {
 		return nil, err
