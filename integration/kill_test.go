@@ -23,14 +23,14 @@ var kills = flag.Int("kills", 5, "how often each test of what a kill leaves kill
 
 const (
 	killJobs  = 2
-	killFiles = 12
+	killFiles = 8
 	killPiece = 4<<20 + 1 // a chunk of its own
 	// inFlight is what may be lost: what the jobs had not finished, and the small
 	// objects that every run writes.
 	inFlight = killJobs*(killPiece+8<<10) + 128<<10
 )
 
-// killModel is a directory that is pushed in some 14 objects.
+// killModel is a directory that is pushed in some 10 objects.
 func killModel(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -25,6 +25,10 @@ var steps = []struct {
 		[]string{"go", "test", "-count=1", "-timeout=60m", "./vault/keyring", "-run", "Mutation"}},
 	{"the store contract, the S3 faults and the life of a model on MinIO as well",
 		[]string{"go", "test", "-count=1", "-timeout=60m", "-tags=full", "./integration"}},
+	{"100 kills of each kind of push and of pull",
+		[]string{"go", "test", "-count=1", "-timeout=60m", "./integration", "-run", "TestKilled", "-args", "-kills=100"}},
+	{"1,000,000 files, and a file of 20 GiB that is almost all a hole, within 512 MiB of memory",
+		[]string{"go", "test", "-count=1", "-timeout=120m", "-v", "./integration", "-run", "TestManyFiles|TestSparseFile", "-args", "-files=1000000", "-sparse=20"}},
 	{"10 minutes of fuzzing for each target", []string{".ci/fuzz", "10m"}},
 }
 
