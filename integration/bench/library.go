@@ -95,7 +95,7 @@ func stepPush(ctx context.Context, args []string) (map[string]spent, error) {
 	}
 	out := make(map[string]spent)
 	for _, s := range settings() {
-		tree, err := transfer.Scan(ctx, args[:1], nil)
+		tree, err := transfer.Scan(ctx, args[:1], transfer.ScanOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +116,7 @@ func stepPull(ctx context.Context, args []string) (map[string]spent, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree, err := transfer.Scan(ctx, args[:1], nil)
+	tree, err := transfer.Scan(ctx, args[:1], transfer.ScanOptions{})
 	if err != nil {
 		return nil, err
 	}
