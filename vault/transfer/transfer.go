@@ -12,8 +12,7 @@
 // any order and hashes them in the file's order while they are in memory, as far
 // ahead as its buffers reach; a piece whose chunk came long before its turn,
 // because other files or earlier bytes hold it too, is read back. Nothing outlives
-// a call: no goroutine,
-// no file in the destination that was not verified.
+// a call: no goroutine, no file in the destination that was not verified.
 package transfer
 
 import (
