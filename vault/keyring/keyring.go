@@ -49,9 +49,10 @@ var (
 	ErrEnded = errors.New("the artefact was destroyed as a whole")
 	// ErrEnding means that a disposal of the whole artefact is under way.
 	ErrEnding = errors.New("a disposal of the whole artefact is under way")
-	// ErrLapsed means that a disposal was executed and is not approved any more;
-	// nothing can be activated until it is cancelled here, or approved again.
-	ErrLapsed = errors.New("executed, but not approved any more")
+	// ErrLapsed means that a disposal was executed and may not be completed any
+	// more, for its approvals or for retention; nothing can be activated until it
+	// is cancelled here, or may be completed again.
+	ErrLapsed = errors.New("executed, but policy does not allow it any more")
 )
 
 // Ring works on the keys of one artefact. Its methods must not be called

@@ -96,8 +96,8 @@ func (r *Ring) advance(ctx context.Context, op canonical.ID, done func(*state.Ar
 		if a.Ended {
 			return ErrEnded
 		}
-		if id := a.Lapsed(r.Vault.State()); !id.IsZero() {
-			return fmt.Errorf("disposal %s, which the rotation would complete: %w", id, ErrLapsed)
+		if l := a.Lapsed(r.Vault.State(), entry.At(r.Vault.Now())); l != nil {
+			return fmt.Errorf("disposal %s, which the rotation would complete: %w: %s (rule %s)", l.Disposal, ErrLapsed, l.Why, l.Rule)
 		}
 		err = rot.step(ctx, a)
 		if err == nil {

@@ -19,8 +19,8 @@ func (a *Artefact) applyExecute(e *entry.Entry) error {
 	if ok, why := r.Approved(); !ok {
 		return refuse(RuleApproved, "%s", why)
 	}
-	if e.Time.Before(r.After.Time) {
-		return refuse(RuleDue, "it is due on %s", r.After)
+	if due := r.Due(); e.Time.Before(due.Time) && a.deviate.on(RuleDue) {
+		return refuse(RuleDue, "it is due on %s", due)
 	}
 	i := slices.IndexFunc(r.Scope, func(s DisposalScope) bool { return s.Artefact == a.ID })
 	if i < 0 || r.Scope[i].Whole != b.Whole || b.Whole && len(b.Versions) > 0 {
@@ -56,6 +56,9 @@ func (a *Artefact) applyExecute(e *entry.Entry) error {
 			return refuse(RuleInScope, "the request does not cover v%d", v.Number)
 		case len(v.Holds) > 0:
 			return refuse(RuleHeld, "v%d is held by %s since %s", v.Number, v.Holds[0].By, v.Holds[0].Time)
+		}
+		if err := r.retained(v, e.Time); err != nil && a.deviate.on(RuleRetained) {
+			return err
 		}
 		vs = append(vs, v)
 	}

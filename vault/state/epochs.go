@@ -118,9 +118,8 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 	if b.Survivors != a.Survivors() {
 		return refuse(RuleSurvivors, "it keeps %d versions where %d are live, or others", b.Survivors.Count, len(a.LiveSet()))
 	}
-	if id := a.Lapsed(a.Vault); !id.IsZero() && a.deviate.on(RuleApproved) {
-		_, why := a.Vault.Disposal(id).Approved()
-		return refuse(RuleApproved, "disposal %s, which it would complete, is not approved any more: %s", id, why)
+	if l := a.Lapsed(a.Vault, e.Time); l != nil && a.deviate.on(l.Rule) {
+		return refuse(l.Rule, "disposal %s, which it would complete: %s", l.Disposal, l.Why)
 	}
 	if b.None {
 		if !a.Whole || b.Survivors.Count != 0 {
@@ -152,27 +151,35 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 	return nil
 }
 
-// Lapsed returns a disposal that an activation citing v would complete although
-// it is not approved by then: it was cancelled, or policy asks for more since it
-// was executed. Zero: none.
-func (a *Artefact) Lapsed(v *Vault) canonical.ID {
-	unapproved := func(id canonical.ID) bool {
-		r := v.Disposal(id)
-		if r == nil {
-			return false
-		}
-		ok, _ := r.Approved()
-		return !ok
-	}
-	if a.Whole && unapproved(a.wholeBy) {
-		return a.wholeBy
-	}
-	for _, v := range a.Versions {
-		if v.State == Executed && !a.counts(v) && unapproved(v.Disposal) {
-			return v.Disposal
+// Lapse says why a disposal that was executed may not be completed.
+type Lapse struct {
+	Disposal canonical.ID
+	Rule     Rule
+	Why      string
+}
+
+// Lapsed returns a disposal that an activation at this time, citing v, would
+// complete although it may not by then: it was cancelled, or policy asks for
+// more than when it was executed. nil: none.
+func (a *Artefact) Lapsed(v *Vault, at entry.Time) *Lapse {
+	if r := v.Disposal(a.wholeBy); a.Whole && r != nil {
+		if ok, why := r.Approved(); !ok {
+			return &Lapse{a.wholeBy, RuleApproved, why}
 		}
 	}
-	return canonical.ID{}
+	for _, cv := range a.Versions {
+		r := v.Disposal(cv.Disposal)
+		if cv.State != Executed || a.counts(cv) || r == nil {
+			continue
+		}
+		if ok, why := r.Approved(); !ok {
+			return &Lapse{cv.Disposal, RuleApproved, why}
+		}
+		if err, kept := r.retained(cv, at).(*refusal); kept {
+			return &Lapse{cv.Disposal, err.rule, err.why}
+		}
+	}
+	return nil
 }
 
 // activate makes ep current (nil: no epoch). Every other candidate that stands

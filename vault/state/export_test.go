@@ -20,12 +20,12 @@ func DumpVault(v *Vault) string {
 	}
 	type request struct {
 		*Request
-		Sole   bool
-		Needed int
+		Sole     bool
+		Policies []Policy
 	}
 	requests := map[string]request{}
 	for id, r := range v.disposals {
-		requests[id.String()] = request{r, r.sole, r.needed}
+		requests[id.String()] = request{r, r.sole, r.policies}
 	}
 	members := map[string]string{}
 	for name, m := range v.members {

@@ -111,8 +111,11 @@ type Custody struct {
 
 // Policy is what the members agreed on.
 type Policy struct {
-	Approvals   int `json:"approvals"`    // custodians, other than the requester, who must approve a disposal
-	AdminQuorum int `json:"admin_quorum"` // admins who must sign an entry that changes members, roles or policy
+	Approvals   int         `json:"approvals"`           // custodians, other than the requester, who must approve a disposal
+	AdminQuorum int         `json:"admin_quorum"`        // admins who must sign an entry that changes members, roles or policy
+	Grace       Duration    `json:"grace,omitzero"`      // a disposal waits at least so long from its request
+	Retention   []Retention `json:"retention,omitempty"` // sorted by class, each once
+	Receipts    string      `json:"receipts,omitempty"`  // of pulls; "": best-effort, and required where confidential
 }
 
 // Grant gives a role, everywhere or for artefacts that match a glob.

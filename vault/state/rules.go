@@ -43,7 +43,8 @@ const (
 	RuleBorrowed      Rule = "version.borrowed"  // every version borrowed through is live
 	RuleApproved      Rule = "execute.approved"  // requested, approved as policy asks, not cancelled
 	RuleDue           Rule = "execute.due"
-	RuleHeld          Rule = "execute.held" // no hold
+	RuleRetained      Rule = "execute.retained" // minimum retention is over
+	RuleHeld          Rule = "execute.held"     // no hold
 	RuleInScope       Rule = "execute.scope"
 	RuleCancel        Rule = "cancel.activated" // cancelled before the activation
 	RuleEveryKey      Rule = "destroyed.keys"   // every superseded key is named

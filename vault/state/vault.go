@@ -38,9 +38,9 @@ type Request struct {
 	Time      entry.Time
 	Approvals []Approval
 	Cancelled bool
-	Accepted  string // by whom; "" while it is not
-	sole      bool   // there has been one custodian ever since the request
-	needed    int    // the strictest policy in force since the request
+	Accepted  string   // by whom; "" while it is not
+	sole      bool     // there has been one custodian ever since the request
+	policies  []Policy // every policy in force since the request
 }
 
 // Approval is one custodian's.
@@ -63,10 +63,11 @@ func (r *Request) Approved() (bool, string) {
 			n++
 		}
 	}
-	if n >= r.needed || own && r.sole && r.needed <= 1 {
+	needed := r.needed()
+	if n >= needed || own && r.sole && needed <= 1 {
 		return true, ""
 	}
-	return false, fmt.Sprintf("%d of %d approvals by custodians other than %s", n, r.needed, r.By)
+	return false, fmt.Sprintf("%d of %d approvals by custodians other than %s", n, needed, r.By)
 }
 
 // vaultKinds are those that may follow a genesis.
@@ -330,5 +331,10 @@ func checkPolicy(p Policy) error {
 	if p.Approvals < 1 || p.Approvals > 16 || p.AdminQuorum < 1 || p.AdminQuorum > 16 {
 		return refuse(RuleBody, "policy: approvals %d, admin quorum %d (1 to 16)", p.Approvals, p.AdminQuorum)
 	}
-	return nil
+	switch p.Receipts {
+	case "", ReceiptsOff, ReceiptsBestEffort, ReceiptsRequired:
+	default:
+		return refuse(RuleBody, "receipts %q: %s, %s or %s", p.Receipts, ReceiptsOff, ReceiptsBestEffort, ReceiptsRequired)
+	}
+	return checkRetention(p.Retention)
 }

@@ -159,7 +159,7 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 			return err
 		}
 		v.disposals[b.ID] = &Request{DisposalRequest: *b, By: by, At: e.Position(), Time: e.Time,
-			sole: v.count(Custodian, e.Time) <= 1, needed: v.Policy.Approvals}
+			sole: v.count(Custodian, e.Time) <= 1, policies: []Policy{v.Policy}}
 		return nil
 	}
 	b, err := decode[DisposalMark](e)
@@ -247,13 +247,11 @@ func (v *Vault) endSole(e *entry.Entry) {
 	}
 }
 
-// tightenRequests holds open requests to the strictest policy since they were made.
+// tightenRequests holds open requests to a new policy as well.
 func (v *Vault) tightenRequests() {
 	for id, r := range v.disposals {
-		if r.needed < v.Policy.Approvals {
-			c := *r
-			c.needed = v.Policy.Approvals
-			v.disposals[id] = &c
-		}
+		c := *r
+		c.policies = append(r.policies[:len(r.policies):len(r.policies)], v.Policy)
+		v.disposals[id] = &c
 	}
 }
