@@ -253,10 +253,16 @@ func (m *metadata) adopt(l *loose, b state.Metadata, bound []state.Metadata) err
 
 // ReadObject reads a whole object of at most limit bytes (0: backends.MaxObject).
 func ReadObject(ctx context.Context, store backends.Store, key string, limit int64) ([]byte, error) {
+	return ReadVersion(ctx, store, backends.Ref{Key: key}, limit)
+}
+
+// ReadVersion is ReadObject of one version of an object.
+func ReadVersion(ctx context.Context, store backends.Store, ref backends.Ref, limit int64) ([]byte, error) {
+	key := ref.Key
 	if limit == 0 {
 		limit = backends.MaxObject
 	}
-	r, info, err := store.Get(ctx, backends.Ref{Key: key}, 0, -1)
+	r, info, err := store.Get(ctx, ref, 0, -1)
 	if err != nil {
 		return nil, err
 	}
