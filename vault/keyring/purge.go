@@ -24,7 +24,8 @@ type Purged struct {
 
 // Purge erases what storage holds of every destroyed version, and of what that
 // version alone kept of others, and records it: step 9 (vault/FORMAT.md §6.5).
-// It works from references and opens no manifest.
+// It works from references and opens no manifest. What a lock or a soft delete
+// kept of versions purged earlier is tried again once its date is past.
 //
 // Errors: ErrIntegrity if the references of an undestroyed version do not
 // verify, and nothing was erased; state.ErrNotPermitted; those of the store,
@@ -35,13 +36,17 @@ func (r *Ring) Purge(ctx context.Context, op canonical.ID) (*Purged, error) {
 	if err != nil {
 		return nil, err
 	}
-	for len(inState(a, state.Shredded)) > 0 {
+	seen := map[canonical.ID]bool{}
+	for len(r.unpurged(a, seen)) > 0 {
 		var kept keptChunks
 		if a, kept, err = r.kept(ctx, destroyed); err != nil {
 			return nil, err
 		}
-		dead := inState(a, state.Shredded)
+		dead := r.unpurged(a, seen)
 		dead = dead[:min(len(dead), state.MaxNamed)]
+		for _, vid := range dead {
+			seen[vid] = true
+		}
 		var retained []state.Retained
 		for _, vid := range dead {
 			left, err := r.purge(ctx, a, a.Version(vid), kept)
@@ -55,6 +60,20 @@ func (r *Ring) Purge(ctx context.Context, op canonical.ID) (*Purged, error) {
 		}
 	}
 	return out, nil
+}
+
+// unpurged returns the destroyed versions, but those in seen, of which storage
+// holds more than it must.
+func (r *Ring) unpurged(a *state.Artefact, seen map[canonical.ID]bool) []canonical.ID {
+	now := r.Vault.Now()
+	var out []canonical.ID
+	for _, v := range a.Versions {
+		over := v.State == state.Erased && slices.ContainsFunc(v.Retained, func(x state.Retained) bool { return !x.Until.After(now) })
+		if (v.State == state.Shredded || over) && !seen[v.VID] {
+			out = append(out, v.VID)
+		}
+	}
+	return out
 }
 
 // purge erases one version. Its references go last: whoever resumes needs them.
@@ -207,16 +226,20 @@ func (e *eraser) list() []state.Retained {
 // recordPurged appends the purged entry for those of vids that nobody else has
 // recorded meanwhile.
 func (r *Ring) recordPurged(ctx context.Context, vids []canonical.ID, retained []state.Retained, op canonical.ID, out *Purged) (*state.Artefact, error) {
+	named := retained[:min(len(retained), state.MaxRetained)]
 	for attempt := 0; ; attempt++ {
 		a, err := r.fold(ctx)
 		if err != nil {
 			return nil, err
 		}
-		vids = slices.DeleteFunc(vids, func(vid canonical.ID) bool { return a.Version(vid).State != state.Shredded })
+		vids = slices.DeleteFunc(vids, func(vid canonical.ID) bool {
+			v := a.Version(vid)
+			return v.State == state.Erased && (len(v.Retained) == 0 || slices.Equal(v.Retained, named))
+		})
 		if len(vids) == 0 {
 			return a, nil
 		}
-		err = r.Ledger.Append(ctx, state.KindPurged, state.Purged{Versions: vids, Retained: retained[:min(len(retained), state.MaxRetained)]}, op)
+		err = r.Ledger.Append(ctx, state.KindPurged, state.Purged{Versions: vids, Retained: named}, op)
 		if err == nil {
 			out.Versions, out.Retained = append(out.Versions, vids...), append(out.Retained, retained...)
 			return a, nil

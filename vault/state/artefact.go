@@ -43,7 +43,8 @@ type Artefact struct {
 	byVID     map[canonical.ID]*CommittedVersion
 	wholeBy   canonical.ID // the disposal that Whole is due to
 	condemned map[canonical.ID]bool
-	holds     []*PlacedHold // in order
+	holds     []*PlacedHold            // in order
+	attacks   map[canonical.ID]*Attack // the newest, by disposal
 	ops       map[opKey]*CommittedVersion
 	at        func(entry.Position) (*Vault, error)
 	key       [32]byte
@@ -128,7 +129,7 @@ var artefactKinds = map[string]bool{
 // vault's name key. deviate is nil but in tests.
 func NewArtefact(id canonical.Digest, key [32]byte, vaultAt func(entry.Position) (*Vault, error), deviate Deviation) *Artefact {
 	return &Artefact{ID: id, Channels: map[string]*Pointer{}, byVID: map[canonical.ID]*CommittedVersion{},
-		condemned: map[canonical.ID]bool{}, ops: map[opKey]*CommittedVersion{},
+		condemned: map[canonical.ID]bool{}, ops: map[opKey]*CommittedVersion{}, attacks: map[canonical.ID]*Attack{},
 		at: vaultAt, key: key, deviate: deviate}
 }
 

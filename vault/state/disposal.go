@@ -117,20 +117,25 @@ func (a *Artefact) applyPurged(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	if len(b.Versions) == 0 || len(b.Retained) > MaxRetained {
-		return refuse(RuleBody, "%d versions, %d retained objects: at most %d", len(b.Versions), len(b.Retained), MaxRetained)
+	if len(b.Versions) == 0 || len(b.Versions) > MaxNamed || len(b.Retained) > MaxRetained {
+		return refuse(RuleBody, "%d versions, %d retained objects: at most %d and %d", len(b.Versions), len(b.Retained), MaxNamed, MaxRetained)
 	}
 	for _, r := range b.Retained {
 		if err := checkText("retained key", r.Key, maxRef); err != nil {
 			return err
 		}
 	}
-	vs, err := a.named(b.Versions, Shredded)
-	if err != nil {
-		return err
+	for _, id := range b.Versions {
+		switch v := a.byVID[id]; {
+		case v == nil || v.State < Shredded:
+			return refuse(RuleTarget, "version %s is not destroyed", id)
+		case v.State == Erased && len(v.Retained) == 0:
+			return refuse(RuleTarget, "v%d is purged", v.Number)
+		}
 	}
-	for _, v := range vs {
-		v.State = Erased
+	for _, id := range b.Versions {
+		v := a.byVID[id]
+		v.State, v.Retained = Erased, b.Retained
 	}
 	return nil
 }
@@ -297,7 +302,21 @@ func (a *Artefact) applyEvidence(e *entry.Entry) error {
 		if a.Vault.Disposal(b.Disposal) == nil {
 			return refuse(RuleTarget, "there is no disposal %s", b.Disposal)
 		}
-		return checkDocument(b.Report)
+		if err := checkDocument(b.Report); err != nil {
+			return err
+		}
+		a.attacks[b.Disposal] = &Attack{Verified: *b, By: by, At: e.Position(), Time: e.Time}
 	}
 	return nil
 }
+
+// Attack is the outcome of an attack on a disposal.
+type Attack struct {
+	Verified
+	By   string
+	At   entry.Position
+	Time entry.Time
+}
+
+// Attacked returns the newest outcome of an attack on a disposal, or nil.
+func (a *Artefact) Attacked(id canonical.ID) *Attack { return a.attacks[id] }

@@ -69,7 +69,7 @@ func DumpArtefact(a *Artefact) string {
 	return render(map[string]any{"id": a.ID, "name": a.Name, "head": a.Head, "time": a.Time, "vault": authority, "registered": a.Registered,
 		"generations": a.Generations, "epochs": epochs, "current": a.Current, "ended": a.Ended, "whole": a.Whole, "by": a.wholeBy, "activated": a.Activated,
 		"at": a.ActivatedAt, "died": a.DiedAt, "versions": a.Versions, "channels": a.Channels, "voids": a.Voids, "vids": byVID, "ops": ops,
-		"condemned": len(condemned), "holds": a.holds})
+		"condemned": len(condemned), "holds": a.holds, "attacks": a.attacks})
 }
 
 func render(v any) string {

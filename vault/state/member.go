@@ -70,6 +70,14 @@ func (v *Vault) ByKey(keyID canonical.Digest) *Member {
 	return nil
 }
 
+// Key returns the public half of a key that is or was a member's, or nil.
+func (v *Vault) Key(keyID canonical.Digest) *dsse.PublicKey {
+	if k, ok := v.keys[keyID]; ok {
+		return k.Public
+	}
+	return nil
+}
+
 // count returns how many members active at t have a role vault-wide.
 func (v *Vault) count(role string, t entry.Time) int {
 	n := 0

@@ -37,6 +37,7 @@ type CommittedVersion struct {
 	Disposal      canonical.ID // that executed it
 	DestroyedAt   entry.Position
 	DestroyedTime entry.Time
+	Retained      []Retained    // object versions that storage kept when it was purged last; some of them, if they are many
 	Holds         []*PlacedHold // in force
 	Quarantined   *PlacedQuarantine
 	Approvals     []Approval
