@@ -146,6 +146,22 @@ func (x *Attacked) Result(a *state.Artefact) string {
 	return result
 }
 
+// Doubt says, in words, why an attack is inconclusive.
+func (x *Attacked) Doubt() string {
+	var out []string
+	for _, t := range x.Tries {
+		if t.Outcome == Inconclusive {
+			out = append(out, fmt.Sprintf("key %s of keeper %s: %s", t.Ref, t.Keeper, t.Why))
+		}
+	}
+	for _, c := range x.Controls {
+		if !c.Works {
+			out = append(out, fmt.Sprintf("keeper %s opens nothing that it should (%s: %s)", c.Keeper, c.What, c.Why))
+		}
+	}
+	return strings.Join(append(out, x.Unread...), "; ")
+}
+
 // attackEpoch tries every wrapping of a destroyed epoch's seed.
 func (r *Ring) attackEpoch(ctx context.Context, a *state.Artefact, ep *state.Epoch, out *Attacked) error {
 	key := r.seedKey(ep.EID)

@@ -130,3 +130,56 @@ func destroyed(a *state.Artefact, vid canonical.ID) bool {
 	v := a.Version(vid)
 	return v != nil && v.State >= state.Shredded
 }
+
+// AllReferences reads the references of every undestroyed version. Errors as of
+// Purge.
+func (r *Ring) AllReferences(ctx context.Context) (map[canonical.ID]*manifest.References, error) {
+	a, err := r.fold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var vs []*state.CommittedVersion
+	for _, v := range a.Versions {
+		if r.undestroyed(v) {
+			vs = append(vs, v)
+		}
+	}
+	out := make(map[canonical.ID]*manifest.References, len(vs))
+	var mu sync.Mutex
+	err = r.each(ctx, len(vs), func(ctx context.Context, i int) error {
+		refs, err := r.references(ctx, vs[i])
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		out[vs[i].VID] = refs
+		return nil
+	})
+	return out, err
+}
+
+// Document reads a document that an entry binds, such as a plan or a report.
+// ErrIntegrity: it is missing, or another.
+func (r *Ring) Document(ctx context.Context, o state.Object) ([]byte, error) {
+	sealed, err := r.getBound(ctx, o.Key, o.SHA256, 0)
+	if err != nil {
+		return nil, err
+	}
+	return r.Vault.OpenMetadata(ctx, sealed)
+}
+
+// PutDocument stores a document for an entry to bind.
+func (r *Ring) PutDocument(ctx context.Context, plain []byte) (*state.Object, error) {
+	return r.putDocument(ctx, plain)
+}
+
+// PutOnce stores an object under a name that others may want as well: the first
+// one stands, and the loser is told nothing.
+func (r *Ring) PutOnce(ctx context.Context, key string, body []byte) error {
+	err := r.put(ctx, key, body)
+	if errors.Is(err, errTaken) {
+		return nil
+	}
+	return err
+}

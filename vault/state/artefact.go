@@ -43,11 +43,12 @@ type Artefact struct {
 	byVID     map[canonical.ID]*CommittedVersion
 	wholeBy   canonical.ID // the disposal that Whole is due to
 	condemned map[canonical.ID]bool
-	holds     []*PlacedHold            // in order
-	attacks   map[canonical.ID]*Attack // the newest, by disposal
+	holds     []*PlacedHold              // in order
+	attacks   map[canonical.ID][]*Attack // in order, by disposal
 	ops       map[opKey]*CommittedVersion
 	at        func(entry.Position) (*Vault, error)
 	key       [32]byte
+	anyName   bool
 	deviate   Deviation
 }
 
@@ -76,6 +77,8 @@ type Epoch struct {
 	activationSinceIntent bool
 	superseded            bool // the candidate stands before the latest activation, and is not current
 	KeysDestroyed         bool // recorded by a destroyed entry
+	Destroyed             []DestroyedKey
+	DestroyedAt           entry.Position // of the entry with which its keys were all on record
 
 	deviate Deviation
 }
@@ -129,8 +132,16 @@ var artefactKinds = map[string]bool{
 // vault's name key. deviate is nil but in tests.
 func NewArtefact(id canonical.Digest, key [32]byte, vaultAt func(entry.Position) (*Vault, error), deviate Deviation) *Artefact {
 	return &Artefact{ID: id, Channels: map[string]*Pointer{}, byVID: map[canonical.ID]*CommittedVersion{},
-		condemned: map[canonical.ID]bool{}, ops: map[opKey]*CommittedVersion{}, attacks: map[canonical.ID]*Attack{},
+		condemned: map[canonical.ID]bool{}, ops: map[opKey]*CommittedVersion{}, attacks: map[canonical.ID][]*Attack{},
 		at: vaultAt, key: key, deviate: deviate}
+}
+
+// NewNamelessArtefact is NewArtefact for whoever lacks the vault's name key: the
+// artefact is called what the member who registered it called it.
+func NewNamelessArtefact(id canonical.Digest, vaultAt func(entry.Position) (*Vault, error)) *Artefact {
+	a := NewArtefact(id, [32]byte{}, vaultAt, nil)
+	a.anyName = true
+	return a
 }
 
 // Apply folds the next entry, which must chain to Head. A Void is recorded in
@@ -205,7 +216,7 @@ func (a *Artefact) apply(e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		if err := CheckName(b.Name); err != nil || ArtefactID(a.key, b.Name) != a.ID {
+		if err := CheckName(b.Name); err != nil || !a.anyName && ArtefactID(a.key, b.Name) != a.ID {
 			return refuse(RuleName, "%q is not the name of this journal", b.Name)
 		}
 		a.Name, a.Registered = b.Name, e.Position()

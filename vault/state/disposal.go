@@ -305,7 +305,7 @@ func (a *Artefact) applyEvidence(e *entry.Entry) error {
 		if err := checkDocument(b.Report); err != nil {
 			return err
 		}
-		a.attacks[b.Disposal] = &Attack{Verified: *b, By: by, At: e.Position(), Time: e.Time}
+		a.attacks[b.Disposal] = append(a.attacks[b.Disposal], &Attack{Verified: *b, By: by, At: e.Position(), Time: e.Time})
 	}
 	return nil
 }
@@ -319,4 +319,12 @@ type Attack struct {
 }
 
 // Attacked returns the newest outcome of an attack on a disposal, or nil.
-func (a *Artefact) Attacked(id canonical.ID) *Attack { return a.attacks[id] }
+func (a *Artefact) Attacked(id canonical.ID) *Attack {
+	if list := a.attacks[id]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return nil
+}
+
+// Attacks returns the outcomes of all attacks on a disposal, oldest first.
+func (a *Artefact) Attacks(id canonical.ID) []*Attack { return a.attacks[id] }

@@ -296,13 +296,36 @@ func (a *Artefact) applyDestroyed(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
+	for _, k := range b.Keys {
+		if ep := a.Epoch(k.EID); !slices.Contains(ep.Destroyed, k) {
+			ep.Destroyed = append(ep.Destroyed, k)
+		}
+	}
 	for _, ep := range gone {
-		ep.KeysDestroyed = true
+		ep.KeysDestroyed, ep.DestroyedAt = true, e.Position()
 	}
 	for _, v := range vs {
 		v.State, v.DestroyedAt, v.DestroyedTime = Shredded, e.Position(), e.Time
 	}
 	return nil
+}
+
+// KeysOf returns, oldest epoch first, the keys whose destruction put an end to
+// destroyed versions: those of every epoch from the oldest that any of them was
+// pushed under to the newest that was gone when the last of them was.
+func (a *Artefact) KeysOf(vs []*CommittedVersion) []DestroyedKey {
+	out := []DestroyedKey{}
+	first, last := len(a.Epochs), uint64(0)
+	for _, v := range vs {
+		first = min(first, slices.IndexFunc(a.Epochs, func(ep *Epoch) bool { return ep.EID == v.EID }))
+		last = max(last, v.DestroyedAt.Seq)
+	}
+	for i, ep := range a.Epochs {
+		if i >= first && ep.KeysDestroyed && ep.DestroyedAt.Seq <= last {
+			out = append(out, ep.Destroyed...)
+		}
+	}
+	return out
 }
 
 func keyName(eid canonical.ID, k KeyRef) string {

@@ -116,13 +116,19 @@ func shorter(a, b Duration) bool {
 // The strictest policy in force between a request and its activation counts, so
 // a request keeps every policy since it was made.
 
-// needed returns how many approvals the request takes.
-func (r *Request) needed() int {
+// Needed returns how many approvals the request takes.
+func (r *Request) Needed() int {
 	n := 1
 	for _, p := range r.policies {
 		n = max(n, p.Approvals)
 	}
 	return n
+}
+
+// SoleApproval reports whether the request stands on its requester's own
+// approval alone, as that of the only custodian there was.
+func (r *Request) SoleApproval() bool {
+	return len(r.Approvals) == 1 && r.Approvals[0].By == r.By
 }
 
 // Due returns when the request may be executed: at its date, and not before

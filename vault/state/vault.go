@@ -63,7 +63,7 @@ func (r *Request) Approved() (bool, string) {
 			n++
 		}
 	}
-	needed := r.needed()
+	needed := r.Needed()
 	if n >= needed || own && r.sole && needed <= 1 {
 		return true, ""
 	}

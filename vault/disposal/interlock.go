@@ -1,0 +1,191 @@
+package disposal
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/manifest"
+	"github.com/aivault/aivault/vault/state"
+)
+
+// Interlock is a circumstance in which a version does not die before somebody
+// has decided about it, on record.
+type Interlock struct {
+	Rule      string
+	Asks      string   // what is to be decided
+	Decisions []string // of which one must be taken
+	// journals says that the interlock follows from journals alone. Such a one is
+	// looked for again when the disposal is run: what was decided must still be
+	// what is the case.
+	journals bool
+	find     func(facts) []Subject
+}
+
+// Subject is one thing to decide about.
+type Subject struct {
+	Name    string       // "team/fraud-detector:prod"
+	Version canonical.ID // the version that dies
+	Why     string       // in words: what is the case, set by whom, since when
+}
+
+// Decision is one that was taken. The plan holds it, and so the approval binds it.
+type Decision struct {
+	Rule     string       `json:"rule"`
+	Subject  string       `json:"subject"`
+	Version  canonical.ID `json:"version"`
+	Decision string       `json:"decision"`
+}
+
+// facts is what interlocks look at: one artefact, and the versions of it that
+// are to die.
+type facts struct {
+	artefact   *state.Artefact
+	dies       []*state.CommittedVersion
+	references map[canonical.ID]*manifest.References // of undestroyed versions; nil: not read
+}
+
+// Interlocks returns the table of interlocks.
+func Interlocks() []Interlock {
+	return []Interlock{
+		{Rule: "channel", Asks: "a channel points to a version that dies: move it first, or leave it pointing to a destroyed version", Decisions: []string{"leave"}, journals: true, find: channels},
+		{Rule: "shared", Asks: "chunks of a version that dies live on in others, and their plaintext with them", Decisions: []string{"accept"}, find: shared},
+	}
+}
+
+// channels finds channels that point to what dies.
+func channels(f facts) []Subject {
+	var out []Subject
+	for _, name := range slices.Sorted(maps.Keys(f.artefact.Channels)) {
+		p := f.artefact.Channels[name]
+		for _, v := range f.dies {
+			if p.To != v.VID {
+				continue
+			}
+			s := Subject{Name: f.artefact.Name + ":" + name, Version: v.VID, Why: fmt.Sprintf("channel %s points to v%d", name, v.Number)}
+			if n := len(p.History); n > 0 {
+				s.Why += fmt.Sprintf(", moved by %s on %s", p.History[n-1].By, p.History[n-1].Time)
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// shared finds versions that die whose chunks survivors list as well.
+func shared(f facts) []Subject {
+	var out []Subject
+	for _, v := range f.dies {
+		n, bytes, with := sharedChunks(f, v)
+		if n > 0 {
+			out = append(out, Subject{Name: v.Ref(f.artefact.Name), Version: v.VID,
+				Why: fmt.Sprintf("%d objects, %d bytes, of v%d are part of %s too", n, bytes, v.Number, strings.Join(with, ", "))})
+		}
+	}
+	return out
+}
+
+// sharedChunks counts the objects of a version that survivors list as well, and
+// names those.
+func sharedChunks(f facts, v *state.CommittedVersion) (n int, bytes int64, with []string) {
+	refs := f.references[v.VID]
+	if refs == nil {
+		return 0, 0, nil
+	}
+	mine := make(map[manifest.Reference]bool, len(refs.Objects))
+	for _, o := range refs.Objects {
+		mine[o] = true
+	}
+	seen := map[manifest.Reference]bool{}
+	for _, other := range f.artefact.Versions {
+		theirs := f.references[other.VID]
+		if theirs == nil || slices.Contains(f.dies, other) {
+			continue
+		}
+		shares := false
+		for _, o := range theirs.Objects {
+			if mine[o] {
+				shares = true
+				if !seen[o] {
+					seen[o] = true
+					n, bytes = n+1, bytes+o.Size
+				}
+			}
+		}
+		if shares {
+			with = append(with, fmt.Sprintf("v%d", other.Number))
+		}
+	}
+	return n, bytes, with
+}
+
+// UndecidedError says what must be decided before a disposal can go on.
+type UndecidedError struct{ Open []Undecided }
+
+// Undecided is one interlock's subject without a decision.
+type Undecided struct {
+	Interlock
+	Subject
+}
+
+// ErrUndecided is what an *UndecidedError wraps.
+var ErrUndecided = errors.New("a decision is missing")
+
+func (e *UndecidedError) Unwrap() error { return ErrUndecided }
+
+func (e *UndecidedError) Error() string {
+	parts := make([]string, len(e.Open))
+	for i, o := range e.Open {
+		parts[i] = fmt.Sprintf("%s (interlock %s, %s: %s)", o.Why, o.Rule, o.Name, strings.Join(o.Decisions, " or "))
+	}
+	return ErrUndecided.Error() + ": " + strings.Join(parts, "; ")
+}
+
+// decide returns the decisions for all that the interlocks find, or an
+// *UndecidedError. given are the decisions taken, by "rule:subject".
+func decide(f facts, given map[string]string, used map[string]bool) ([]Decision, []Undecided, error) {
+	var out []Decision
+	var open []Undecided
+	for _, lock := range Interlocks() {
+		for _, s := range lock.find(f) {
+			key := lock.Rule + ":" + s.Name
+			choice, ok := given[key]
+			if !ok {
+				open = append(open, Undecided{lock, s})
+				continue
+			}
+			if !slices.Contains(lock.Decisions, choice) {
+				return nil, nil, fmt.Errorf("%w: %s takes %s, not %q", ErrBadDecision, key, strings.Join(lock.Decisions, " or "), choice)
+			}
+			used[key] = true
+			out = append(out, Decision{Rule: lock.Rule, Subject: s.Name, Version: s.Version, Decision: choice})
+		}
+	}
+	return out, open, nil
+}
+
+// ErrBadDecision refuses a decision about nothing, or one that there is not.
+var ErrBadDecision = errors.New("no such decision")
+
+// stillDecided compares what the interlocks that follow from journals find now
+// with the decisions of the plan.
+func stillDecided(f facts, taken []Decision) error {
+	var open []Undecided
+	for _, lock := range Interlocks() {
+		if !lock.journals {
+			continue
+		}
+		for _, s := range lock.find(f) {
+			if !slices.ContainsFunc(taken, func(d Decision) bool { return d.Rule == lock.Rule && d.Subject == s.Name && d.Version == s.Version }) {
+				open = append(open, Undecided{lock, s})
+			}
+		}
+	}
+	if len(open) > 0 {
+		return &UndecidedError{open}
+	}
+	return nil
+}
