@@ -1,6 +1,7 @@
 package disposal
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -195,10 +196,15 @@ func (d *Desk) certify(ctx context.Context, id canonical.ID, out *Outcome) (*Cer
 }
 
 // MarshalJSON gives the certificate as people keep it: the envelope, and the
-// details that it binds.
+// details that it binds. Where the encoder does not escape HTML, the details are
+// byte for byte what is bound.
 func (c *Certificate) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(struct {
 		Certificate *dsse.Envelope  `json:"certificate"`
 		Details     json.RawMessage `json:"details"`
 	}{c.Envelope, c.raw})
+	return b.Bytes(), err
 }

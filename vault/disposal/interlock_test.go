@@ -1,0 +1,106 @@
+package disposal
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/state"
+	"github.com/aivault/aivault/vault/vaulttest"
+)
+
+// move points a channel to a version, as olaf.
+func (o *office) move(aid canonical.Digest, channel string, to *state.CommittedVersion) {
+	o.t.Helper()
+	d := o.desk("olaf")
+	a, err := d.fold(o.t.Context(), aid)
+	must(o.t, err)
+	must(o.t, d.ring(aid).Ledger.Append(o.t.Context(), state.KindChannel, state.Channel{Channel: channel, From: a.Channel(channel), To: to.VID}, canonical.NewID()))
+}
+
+func TestInterlocks(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare  func(o *office, aid canonical.Digest) *state.CommittedVersion
+		key      string
+		decision string
+		says     string
+	}{
+		"channel": {func(o *office, aid canonical.Digest) *state.CommittedVersion {
+			v := o.push("m", 1)
+			o.move(aid, "prod", v)
+			return v
+		}, "channel:m:prod", "leave", "channel prod points to v1, moved by olaf on"},
+		"shared": {func(o *office, aid canonical.Digest) *state.CommittedVersion {
+			v := o.push("m", 2)
+			o.push("m", 1, v)
+			return v
+		}, "shared:m@v1", "accept", "of v1 are part of v2 too"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice(t, vaulttest.Config{})
+			aid := o.register("m")
+			v := c.prepare(o, aid)
+			plan := func(decisions map[string]string) (*Plan, error) {
+				return o.desk("cust").Plan(t.Context(), Draft{Scope: []state.DisposalScope{scope(aid, v)}, Reason: "r", Decisions: decisions})
+			}
+			p, err := plan(nil)
+			var undecided *UndecidedError
+			if !errors.As(err, &undecided) || len(undecided.Open) != 1 || !strings.Contains(err.Error(), c.says) || p == nil {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			for _, bad := range []map[string]string{{c.key: "ignore"}, {c.key: c.decision, "channel:m:nowhere": "leave"}} {
+				if _, err := plan(bad); !errors.Is(err, ErrBadDecision) {
+					t.Errorf("%v: %v", bad, err)
+				}
+			}
+			p, err = plan(map[string]string{c.key: c.decision})
+			if err != nil || len(p.Decisions) != 1 || p.Decisions[0].Rule+":"+p.Decisions[0].Subject != c.key {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			r := o.approved(map[string]string{c.key: c.decision}, scope(aid, v))
+			if d := o.mustRun(r.ID).Certificate.Details.Decisions; len(d) != 1 || d[0].Decision != c.decision {
+				t.Errorf("the certificate says %+v", d)
+			}
+		})
+	}
+}
+
+// TestInterlockSincePlan: a channel that is moved to what dies after the plan
+// was approved is nobody's decision.
+func TestInterlockSincePlan(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid := o.register("m")
+	v := o.push("m", 1)
+	r := o.approved(nil, scope(aid, v))
+	o.move(aid, "prod", v)
+	if _, err := o.run(r.ID); !errors.Is(err, ErrUndecided) {
+		t.Errorf("%v", err)
+	}
+	must(t, o.opens(aid, v))
+}
+
+// TestPlan: what dies, what survives, and how many bytes.
+func TestPlan(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid := o.register("m")
+	v1 := o.push("m", 3)
+	v2 := o.push("m", 1, v1)
+	o.hold(aid, v2)
+	o.pulled(aid, v1, "host-1")
+	p, err := o.desk("cust").Plan(t.Context(), Draft{Scope: []state.DisposalScope{scope(aid, v1)}, Reason: "r", Decisions: map[string]string{"shared:m@v1": "accept"}})
+	must(t, err)
+	a := p.Artefacts[0]
+	if len(a.Dies) != 1 || a.Dies[0].Number != 1 || a.Dies[0].Objects != 3 || a.Dies[0].Shared == 0 || a.Dies[0].Erased+a.Dies[0].Shared != a.Dies[0].Stored {
+		t.Errorf("%+v", a.Dies)
+	}
+	if len(a.Survives) != 1 || !strings.Contains(a.Survives[0].Why, "held by olaf") {
+		t.Errorf("%+v", a.Survives)
+	}
+	if len(a.Receipts) != 1 || a.Receipts[0].By != "rita" || a.Receipts[0].Host != "host-1" {
+		t.Errorf("%+v", a.Receipts)
+	}
+	if _, err := o.desk("cust").Plan(t.Context(), Draft{Scope: []state.DisposalScope{{Artefact: aid, Versions: []canonical.ID{canonical.NewID()}}}}); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a version that is not there: %v", err)
+	}
+}
