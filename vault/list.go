@@ -3,7 +3,6 @@ package vault
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
-	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/state"
 )
 
@@ -37,22 +36,14 @@ func (v *Vault) List(ctx context.Context, glob string) ([]Summary, string, error
 	if err := state.CheckGlob(glob); err != nil {
 		return nil, "", err
 	}
-	ids, err := v.artefactIDs(ctx)
-	if err != nil {
-		return nil, "", err
-	}
 	out := []Summary{}
-	for _, id := range ids {
-		a, err := v.ledger.Artefact(id).Fold(ctx)
-		if errors.Is(err, journal.ErrEmpty) && !errors.Is(err, ErrRolledBack) {
-			continue
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("artefact %s: %w", id, err)
-		}
-		if a.Name != "" && state.MatchGlob(glob, a.Name) {
+	if err := v.eachArtefact(ctx, func(_ *ledger.Artefact, a *state.Artefact) error {
+		if state.MatchGlob(glob, a.Name) {
 			out = append(out, summarise(a))
 		}
+		return nil
+	}); err != nil {
+		return nil, "", err
 	}
 	slices.SortFunc(out, func(x, y Summary) int { return cmp.Compare(x.Artefact, y.Artefact) })
 	v.keep()

@@ -16,10 +16,11 @@ import (
 
 // PullOptions narrows a pull, and says how what stands in its way goes.
 type PullOptions struct {
-	Include []string // globs: only what they select
-	Exclude []string // globs: not what they select
-	Force   bool     // replace what is in the way, whose ever it is
-	Link    bool     // the destination is a link, switched from one tree to the next
+	Include []string          // globs: only what they select
+	Exclude []string          // globs: not what they select
+	Force   bool              // replace what is in the way, whose ever it is
+	Labels  map[string]string // for the receipt: pod, node, job
+	Link    bool              // the destination is a link, switched from one tree to the next
 	// Before and After are called before the destination changes and after it
 	// did, if it does; either may be nil. An error of Before stops the pull, with
 	// nothing changed; one of After is returned, and nothing is taken back.
@@ -45,6 +46,7 @@ type PullResult struct {
 	Fetched   int64 // bytes of stored objects that were fetched for files
 	Swapped   bool  // a whole tree took the place of the one before
 	Changed   bool
+	Receipt   string // what became of the receipt: ReceiptLeft …
 	Head      ledger.Pin
 	Freshness string
 }
@@ -63,6 +65,10 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	}
 	if err := checkUsable(a.Name, cv); err != nil {
 		return nil, err
+	}
+	left, err := v.leaveReceipt(ctx, a, cv, o.Labels)
+	if err != nil {
+		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
 	}
 	version, err := v.openVersion(ctx, l, a, cv, v.session.Store)
 	if err != nil {
@@ -83,7 +89,7 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	}
 	v.keep()
 	return &PullResult{Artefact: a.Name, Version: cv.Number, Digest: cv.Digest, Files: done.Files, Bytes: done.Bytes, Kept: done.KeptBytes,
-		Reused: done.Reused, Fetched: done.Fetched, Swapped: done.Swapped, Changed: done.Changed, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
+		Reused: done.Reused, Fetched: done.Fetched, Swapped: done.Swapped, Changed: done.Changed, Receipt: left, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
 }
 
 // openVersion opens the manifest of a version: by way of the keeper, the epoch,

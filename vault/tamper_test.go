@@ -127,6 +127,7 @@ func TestEveryObjectTampered(t *testing.T) {
 	p.store = p.mem
 	keys := slices.Sorted(slices.Values(p.mem.Keys()))
 	newest := map[string]bool{} // the newest slot of each journal: whose removal only memory can see
+	receipt := func(key string) bool { return strings.Contains(key, "/rc/") }
 	for _, prefix := range []string{"log/", "a/"} {
 		for _, k := range keys {
 			if strings.HasPrefix(k, prefix) && isSlot(k) {
@@ -161,6 +162,10 @@ func TestEveryObjectTampered(t *testing.T) {
 			}
 			report, err := vault.Verify(t.Context(), p.config(), vault.VerifyOptions{Full: true})
 			switch {
+			case name == "removed" && receipt(key):
+				if err != nil || !report.OK {
+					t.Errorf("%s %s: nothing binds a receipt, but verify found %+v, %v", key, name, report, err)
+				}
 			case name == "removed" && newest[key]:
 				if err != nil && !errors.Is(err, vault.ErrNoVault) {
 					t.Errorf("%s %s: a cold client cannot tell, but got %v", key, name, err)
@@ -188,6 +193,11 @@ func TestEveryObjectTampered(t *testing.T) {
 					t.Errorf("%s %s: pull failed with %v", key, name, err)
 				}
 				filesVerified(t, dir, dest)
+				for _, k := range p.mem.Keys() {
+					if receipt(k) && contents[k] == nil {
+						p.mem.Remove(k)
+					}
+				}
 			}
 			if name == "removed" && newest[key] {
 				memory := newMachine()

@@ -43,6 +43,8 @@ type Config struct {
 	Stall     time.Duration // give up after so long without progress; 0: never
 	Jobs      int           // concurrent transfers; 0: a default
 	Progress  func(transfer.Progress)
+	Tool      string // name and version of this program, for certificates
+	Host      string // of this machine, for receipts; may be ""
 }
 
 // Vault is an open vault.

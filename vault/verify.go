@@ -11,6 +11,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/crypto/seal"
+	"github.com/aivault/aivault/vault/disposal"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/keyring"
@@ -150,6 +151,9 @@ func (r *verification) whole(ctx context.Context, full bool) error {
 			return err
 		}
 	}
+	if err := r.disposals(ctx); err != nil {
+		return err
+	}
 	ids, err := v.artefactIDs(ctx)
 	if broken(err) {
 		r.problem(Problem{Object: "a/", Why: err.Error()})
@@ -240,6 +244,9 @@ func (r *verification) artefact(ctx context.Context, id canonical.Digest, full b
 			return err
 		}
 	}
+	if err := r.evidence(ctx, a); err != nil {
+		return err
+	}
 	r.unclaimed(names)
 	return nil
 }
@@ -264,7 +271,7 @@ func (r *verification) unknown(ctx context.Context) error {
 		switch info.Key {
 		case "a/", "probe/":
 			continue
-		case "log/", "meta/", "doc/", "grp/":
+		case "log/", "meta/", "doc/", "grp/", disposal.CertificatePrefix:
 			for below, err := range r.vault.config.Store.List(ctx, info.Key, backends.ListOptions{}) {
 				if err != nil {
 					return fmt.Errorf("listing %s: %w", info.Key, err)

@@ -66,8 +66,11 @@ type object struct {
 	Details  []byte `json:"details"`
 }
 
+// CertificatePrefix is what the keys of certificates begin with.
+const CertificatePrefix = "cert/"
+
 // certificateKey is where the certificate of a disposal stands.
-func certificateKey(id canonical.ID) string { return "cert/" + id.String() }
+func certificateKey(id canonical.ID) string { return CertificatePrefix + id.String() }
 
 // Certificate reads the certificate of a disposal. ErrUnknown: there is none.
 func (d *Desk) Certificate(ctx context.Context, id canonical.ID) (*Certificate, error) {

@@ -211,10 +211,10 @@ func (o *office) opens(aid canonical.Digest, vs ...*state.CommittedVersion) erro
 func (o *office) pulled(aid canonical.Digest, v *state.CommittedVersion, host string) {
 	o.t.Helper()
 	d := o.desk("rita")
-	sealed, err := receipt.Seal(o.t.Context(), receipt.Receipt{Artefact: aid, Version: v.VID, Digest: v.Digest, By: d.Vault.Author(),
-		Time: entry.At(o.Clock.Now()), Host: host}, o.Members["rita"].Identity.Signing(), d.Vault.SealMetadata)
+	r := receipt.Receipt{ID: canonical.NewID(), Artefact: aid, Version: v.VID, Digest: v.Digest, By: d.Vault.Author(), Time: entry.At(o.Clock.Now()), Host: host}
+	sealed, err := receipt.Seal(o.t.Context(), r, o.Members["rita"].Identity.Signing(), d.Vault.SealMetadata)
 	must(o.t, err)
-	_, err = o.store.Put(o.t.Context(), receipt.Prefix(aid)+canonical.NewID().String(), sealed)
+	_, err = o.store.Put(o.t.Context(), r.Key(), sealed)
 	must(o.t, err)
 }
 

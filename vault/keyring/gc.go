@@ -30,8 +30,16 @@ type Collected struct {
 //
 // Errors as of Purge.
 func (r *Ring) GC(ctx context.Context, before time.Time, op canonical.ID) (*Collected, error) {
+	return r.gc(ctx, before, op, &eraser{ring: r, retained: map[string]time.Time{}})
+}
+
+// PreviewGC tells what GC would do, and changes nothing.
+func (r *Ring) PreviewGC(ctx context.Context, before time.Time) (*Collected, error) {
+	return r.gc(ctx, before, canonical.ID{}, &eraser{ring: r, pretend: true})
+}
+
+func (r *Ring) gc(ctx context.Context, before time.Time, op canonical.ID, e *eraser) (*Collected, error) {
 	out := &Collected{}
-	e := &eraser{ring: r, retained: map[string]time.Time{}}
 	a, err := r.refresh(ctx)
 	if err != nil {
 		return nil, err
@@ -133,6 +141,9 @@ func (r *Ring) collectBegun(ctx context.Context, a *state.Artefact, begun []cano
 	}
 	if r.variant.timeOnly {
 		take, old = append(take, old...), nil
+	}
+	if e.pretend {
+		out.Condemned, old = old, nil
 	}
 	for vids := range slices.Chunk(old, state.MaxNamed) {
 		if err := r.condemn(ctx, vids, op); err != nil {

@@ -186,7 +186,8 @@ func (r *Ring) remaining(ctx context.Context, v *state.CommittedVersion, kept ke
 
 // eraser erases, and remembers what could not be. It is safe for concurrent use.
 type eraser struct {
-	ring *Ring
+	ring    *Ring
+	pretend bool // count, and erase nothing
 
 	mu       sync.Mutex
 	erased   int // keys
@@ -197,6 +198,12 @@ type eraser struct {
 const eraseBatch = 1000
 
 func (e *eraser) erase(ctx context.Context, keys ...string) error {
+	if e.pretend {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.erased += len(keys)
+		return nil
+	}
 	for batch := range slices.Chunk(keys, eraseBatch) {
 		remnants, err := e.ring.Store.Erase(ctx, batch...)
 		if err != nil {

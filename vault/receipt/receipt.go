@@ -40,6 +40,7 @@ var ErrMalformed = errors.New("not a receipt")
 // Receipt says that a member was about to pull a version.
 type Receipt struct {
 	Format   string            `json:"format"`
+	ID       canonical.ID      `json:"id"` // the last part of its key
 	Artefact canonical.Digest  `json:"artefact"`
 	Version  canonical.ID      `json:"version"`
 	Digest   canonical.Digest  `json:"digest"` // the version digest
@@ -48,6 +49,9 @@ type Receipt struct {
 	Host     string            `json:"host,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
 }
+
+// Key is where the receipt stands.
+func (r *Receipt) Key() string { return Prefix(r.Artefact) + r.ID.String() }
 
 // Prefix is where the receipts of an artefact stand.
 func Prefix(aid canonical.Digest) string { return ledger.ArtefactPrefix(aid) + "rc/" }
@@ -120,22 +124,33 @@ func decode(plain []byte, aid canonical.Digest, v *state.Vault) (*Receipt, error
 	return &r, nil
 }
 
-// List yields the receipts of an artefact with their keys, in the order of keys,
-// which says nothing. One that does not verify is yielded as an error that wraps
-// ErrMalformed, after which the listing goes on; any other error ends it.
-func List(ctx context.Context, store backends.Store, vault *ledger.Vault, aid canonical.Digest) iter.Seq2[*Receipt, error] {
-	return func(yield func(*Receipt, error) bool) {
+// Stored is a receipt and where it stands.
+type Stored struct {
+	Key string
+	Receipt
+}
+
+// List yields the receipts of an artefact, in the order of their keys, which says
+// nothing. One that does not verify is yielded, with its key alone, beside an
+// error that wraps ErrMalformed, after which the listing goes on; any other error
+// ends it.
+func List(ctx context.Context, store backends.Store, vault *ledger.Vault, aid canonical.Digest) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
 		v := vault.State()
 		for info, err := range store.List(ctx, Prefix(aid), backends.ListOptions{}) {
 			if err != nil {
-				yield(nil, err)
+				yield(Stored{}, err)
 				return
 			}
+			s := Stored{Key: info.Key}
 			r, err := read(ctx, store, vault, v, aid, info.Key)
 			if errors.Is(err, backends.NotExist) {
 				continue
 			}
-			if !yield(r, err) || err != nil && !errors.Is(err, ErrMalformed) {
+			if err == nil {
+				s.Receipt = *r
+			}
+			if !yield(s, err) || err != nil && !errors.Is(err, ErrMalformed) {
 				return
 			}
 		}
@@ -158,6 +173,9 @@ func read(ctx context.Context, store backends.Store, vault *ledger.Vault, v *sta
 		return nil, err
 	}
 	r, err := decode(plain, aid, v)
+	if err == nil && r.Key() != key {
+		err = fmt.Errorf("%w: it is the one at %s", ErrMalformed, r.Key())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}

@@ -328,3 +328,12 @@ func (a *Artefact) Attacked(id canonical.ID) *Attack {
 
 // Attacks returns the outcomes of all attacks on a disposal, oldest first.
 func (a *Artefact) Attacks(id canonical.ID) []*Attack { return a.attacks[id] }
+
+// AllAttacks returns the outcomes of all attacks, in no order.
+func (a *Artefact) AllAttacks() []*Attack {
+	var out []*Attack
+	for _, list := range a.attacks {
+		out = append(out, list...)
+	}
+	return out
+}

@@ -61,8 +61,8 @@ func (p Policy) ReceiptMode(classification string) string {
 	return ReceiptsBestEffort
 }
 
-// of returns what the policy says of a class.
-func (p Policy) of(class string) Retention {
+// Of returns what the policy says of a class.
+func (p Policy) Of(class string) Retention {
 	for _, r := range p.Retention {
 		if r.Class == class {
 			return r
@@ -74,7 +74,7 @@ func (p Policy) of(class string) Retention {
 // KeptUntil returns until when policy keeps a version of a kind, pushed at t,
 // from any disposal; zero if it does not.
 func (p Policy) KeptUntil(kind string, t entry.Time) entry.Time {
-	if least := p.of(ClassOf(kind)).Min; !least.IsZero() {
+	if least := p.Of(ClassOf(kind)).Min; !least.IsZero() {
 		return least.After(t)
 	}
 	return entry.Time{}
@@ -83,7 +83,7 @@ func (p Policy) KeptUntil(kind string, t entry.Time) entry.Time {
 // OverdueFrom returns from when on a version of a kind, pushed at t, should be
 // gone; zero: never.
 func (p Policy) OverdueFrom(kind string, t entry.Time) entry.Time {
-	if most := p.of(ClassOf(kind)).Max; !most.IsZero() {
+	if most := p.Of(ClassOf(kind)).Max; !most.IsZero() {
 		return most.After(t)
 	}
 	return entry.Time{}
