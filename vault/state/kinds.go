@@ -33,6 +33,7 @@ const (
 	KindDisposalApprove = "disposal.approve"
 	KindDisposalCancel  = "disposal.cancel"
 	KindDisposalAccept  = "disposal.accept"
+	KindDisposalRemoved = "disposal.removed"
 
 	KindRegister   = "register"
 	KindReaders    = "readers"
@@ -67,7 +68,7 @@ var critical = map[string]bool{
 	KindGenesis: true, KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
 	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true,
-	KindDisposalRequest: true, KindDisposalApprove: true, KindDisposalCancel: true, KindDisposalAccept: false,
+	KindDisposalRequest: true, KindDisposalApprove: true, KindDisposalCancel: true, KindDisposalAccept: false, KindDisposalRemoved: false,
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true,
 	KindVersion: true, KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true,
 	KindDestroyed: true, KindPurged: true, KindVerified: false, KindHold: true, KindRelease: true,
@@ -220,6 +221,14 @@ type (
 		Artefact canonical.Digest `json:"artefact"`
 		Versions []canonical.ID   `json:"versions,omitempty"`
 		Whole    bool             `json:"whole,omitempty"`
+	}
+	// DisposalRemoved records that somebody attests that a holder of plaintext has
+	// removed it. Document is what they handed in.
+	DisposalRemoved struct {
+		ID       canonical.ID `json:"id"`
+		Holder   string       `json:"holder"` // who or what held it
+		By       string       `json:"by"`     // who attests the removal
+		Document Object       `json:"document,omitzero"`
 	}
 	// DisposalMark approves (binding the plan), cancels or accepts.
 	DisposalMark struct {

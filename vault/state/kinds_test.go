@@ -30,7 +30,7 @@ func kinds(t *testing.T) []string {
 // TestCriticality: whatever denies, holds, removes, kills, or decides which
 // keys are used, stops a client that does not know it. The rest is listed here.
 func TestCriticality(t *testing.T) {
-	harmless := []string{state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept}
+	harmless := []string{state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept, state.KindDisposalRemoved}
 	for _, k := range kinds(t) {
 		if got, want := state.Critical(k), !slices.Contains(harmless, k); got != want {
 			t.Errorf("%s: critical %v, want %v", k, got, want)
@@ -106,7 +106,7 @@ func TestSeparation(t *testing.T) {
 			t.Errorf("%s: %v", kind, table[kind])
 		}
 	}
-	for _, kind := range []string{state.KindDisposalRequest, state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept} {
+	for _, kind := range []string{state.KindDisposalRequest, state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept, state.KindDisposalRemoved} {
 		if !slices.Equal(table[kind], []string{state.Custodian}) {
 			t.Errorf("%s: %v", kind, table[kind])
 		}
@@ -186,6 +186,7 @@ var meanings = map[string]string{
 	state.KindDisposalApprove: "approves a disposal's plan; not who requested it, from the second custodian on",
 	state.KindDisposalCancel:  "withdraws a disposal",
 	state.KindDisposalAccept:  "validates a finished disposal",
+	state.KindDisposalRemoved: "records that a holder of plaintext attests its removal",
 	state.KindRegister:        "registers an artefact",
 	state.KindReaders:         "adds readers; taking readers away is for operators and admins",
 	state.KindIntent:          "announces an epoch, before its keys exist",

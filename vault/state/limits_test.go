@@ -114,7 +114,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindMemberTaint:                state.MemberTaint{Key: l.digest, From: entry.At(dawn), To: entry.At(dawn)},
 		state.KindGroup:                      state.Group{Name: short, ID: l.id, Recipient: l.recipient, Object: l.named("grp/" + l.id.String() + "-"), List: l.doc()},
 		state.KindRule:                       state.ReadRule{Glob: strings.Repeat("g", state.MaxName), Revoke: true, Readers: repeat(state.MaxRuleReaders, func(int) string { return "@" + short })},
-		state.KindPolicy:                     state.PolicySet{Policy: state.Policy{Approvals: 16, AdminQuorum: 16}},
+		state.KindPolicy:                     state.PolicySet{Policy: l.policy()},
 		state.KindCustody:                    state.CustodySet{Custody: l.custody()},
 		state.KindPlugin:                     state.Plugin{Name: short, Platform: word, SHA256: l.digest, Remove: true, Env: repeat(32, func(int) string { return word })},
 		state.KindDisposalRequest:            request(1),
@@ -123,6 +123,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindDisposalApprove:            state.DisposalMark{ID: l.id, Plan: l.digest, Reason: text},
 		state.KindDisposalCancel:             state.DisposalMark{ID: l.id, Plan: l.digest, Reason: text},
 		state.KindDisposalAccept:             state.DisposalMark{ID: l.id, Plan: l.digest, Reason: text},
+		state.KindDisposalRemoved:            state.DisposalRemoved{ID: l.id, Holder: wide(256), By: wide(256), Document: l.doc()},
 
 		state.KindRegister:  state.Register{Name: strings.Repeat("n", state.MaxName)},
 		state.KindReaders:   state.Readers{GID: l.id, Recipient: l.recipient, Object: l.inArtefact("g", "-"), List: l.doc(), Add: true},
@@ -153,6 +154,15 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		})},
 		state.KindFence: state.Fence{Cut: l.digest},
 	}
+}
+
+func (l largest) policy() state.Policy {
+	most := state.Duration{Years: 9999, Months: 9999, Weeks: 9999, Days: 9999, Hours: 9999, Minutes: 9999, Seconds: 9999}
+	p := state.Policy{Approvals: 16, AdminQuorum: 16, Grace: most, Receipts: state.ReceiptsBestEffort}
+	for _, c := range state.RetentionClasses() {
+		p.Retention = append(p.Retention, state.Retention{Class: c, Min: most, Max: most})
+	}
+	return p
 }
 
 // TestLargestEntriesFit signs the largest body of every kind. Entries that
@@ -224,5 +234,5 @@ func TestLargestEntriesAreLegal(t *testing.T) {
 func inVault(kind string) bool {
 	return slices.Contains([]string{state.KindGenesis, state.KindMemberAdd, state.KindMemberRemove, state.KindMemberRekey, state.KindMemberRotate,
 		state.KindMemberSuspend, state.KindMemberResume, state.KindMemberTaint, state.KindGroup, state.KindRule, state.KindPolicy, state.KindCustody,
-		state.KindPlugin, state.KindDisposalRequest, state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept}, kind)
+		state.KindPlugin, state.KindDisposalRequest, state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept, state.KindDisposalRemoved}, kind)
 }

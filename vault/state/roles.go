@@ -34,6 +34,7 @@ func RoleTable() map[string][]string {
 		KindMemberSuspend: {Operator, Admin}, KindMemberResume: {Admin}, KindMemberTaint: {Operator, Admin},
 		KindGroup: {Admin}, KindRule: {Operator, Admin}, KindPolicy: {Admin}, KindCustody: {Admin}, KindPlugin: {Admin},
 		KindDisposalRequest: {Custodian}, KindDisposalApprove: {Custodian}, KindDisposalCancel: {Custodian}, KindDisposalAccept: {Custodian},
+		KindDisposalRemoved: {Custodian},
 
 		KindRegister: {Developer, Operator, Custodian}, KindReaders: {Developer, Operator, Custodian, Admin},
 		KindIntent: {Developer, Operator, Custodian, Runner}, KindCandidate: {Developer, Operator, Custodian, Runner},

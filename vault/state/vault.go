@@ -38,9 +38,17 @@ type Request struct {
 	Time      entry.Time
 	Approvals []Approval
 	Cancelled bool
-	Accepted  string   // by whom; "" while it is not
+	Accepted  string // by whom; "" while it is not
+	Removals  []Removal
 	sole      bool     // there has been one custodian ever since the request
 	policies  []Policy // every policy in force since the request
+}
+
+// Removal is an attestation that a holder of plaintext has removed it.
+type Removal struct {
+	DisposalRemoved
+	Recorded string // by whom
+	Time     entry.Time
 }
 
 // Approval is one custodian's.
@@ -75,7 +83,7 @@ var vaultKinds = map[string]bool{
 	KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
 	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true, KindDisposalRequest: true, KindDisposalApprove: true,
-	KindDisposalCancel: true, KindDisposalAccept: true, KindSkip: true, KindFence: true,
+	KindDisposalCancel: true, KindDisposalAccept: true, KindDisposalRemoved: true, KindSkip: true, KindFence: true,
 }
 
 // NewVault folds entry 0. Its signature is its founder's own; that it is the
@@ -155,7 +163,7 @@ func (v *Vault) clone(kind string) *Vault {
 		n.members, n.keys, n.disposals = maps.Clone(v.members), maps.Clone(v.keys), maps.Clone(v.disposals)
 	case KindGroup:
 		n.groups = maps.Clone(v.groups)
-	case KindPolicy, KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept:
+	case KindPolicy, KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept, KindDisposalRemoved:
 		n.disposals = maps.Clone(v.disposals)
 	}
 	n.Metadata, n.taints = slices.Clip(v.Metadata), slices.Clip(v.taints)
@@ -167,7 +175,7 @@ func (v *Vault) apply(e *entry.Entry) error {
 	switch e.Kind {
 	case KindMemberAdd, KindMemberRemove, KindMemberRekey, KindMemberRotate, KindMemberSuspend, KindMemberResume, KindMemberTaint:
 		return v.applyMember(e)
-	case KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept:
+	case KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept, KindDisposalRemoved:
 		return v.applyDisposal(e)
 	case KindGroup:
 		b, err := decode[Group](e)
