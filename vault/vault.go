@@ -135,6 +135,9 @@ func (v *Vault) Head() ledger.Pin {
 	return ledger.Pin{Journal: entry.VaultJournal, Position: v.ledger.State().Head}
 }
 
+// Freshness says what vouches for the newest entries of the vault's own journal.
+func (v *Vault) Freshness() string { return v.freshness(entry.VaultJournal) }
+
 // keep lets the cache have what this command read, once it is done and everything verified.
 func (v *Vault) keep() {
 	if v.cached != nil {

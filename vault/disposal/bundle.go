@@ -102,17 +102,14 @@ func Judge(b []byte, genesis canonical.Digest) (*Judgement, error) {
 		return nil, fmt.Errorf("%w: %w", ErrBundle, err)
 	}
 	out := &Judgement{Certificate: c, Vault: f.last().Head}
-	if by, at := f.accepted(j.disposal); by != "" {
-		out.Accepted = &Act{By: named(f.last(), by), Time: at}
+	if r := f.last().Disposal(j.disposal); r.Accepted != "" {
+		out.Accepted = &Act{By: named(f.last(), r.Accepted), Time: r.AcceptedAt}
 	}
 	return out, nil
 }
 
 // vaultFold is the vault after each entry of its journal.
-type vaultFold struct {
-	states  []*state.Vault
-	entries []*entry.Entry
-}
+type vaultFold struct{ states []*state.Vault }
 
 func (f *vaultFold) last() *state.Vault { return f.states[len(f.states)-1] }
 
@@ -123,16 +120,6 @@ func (f *vaultFold) at(p entry.Position) (*state.Vault, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: the vault's journal has no entry %s", state.ErrUnverifiable, p)
-}
-
-// accepted returns who accepted a disposal, and when.
-func (f *vaultFold) accepted(id canonical.ID) (string, entry.Time) {
-	for i, s := range f.states {
-		if r := s.Disposal(id); r != nil && r.Accepted != "" {
-			return r.Accepted, f.entries[i].Time
-		}
-	}
-	return "", entry.Time{}
 }
 
 func foldVault(raw [][]byte, genesis canonical.Digest) (*vaultFold, error) {
@@ -159,7 +146,7 @@ func foldVault(raw [][]byte, genesis canonical.Digest) (*vaultFold, error) {
 			}
 			f.states = append(f.states, s)
 		}
-		f.entries, prev = append(f.entries, e), e
+		prev = e
 	}
 	if prev == nil {
 		return nil, fmt.Errorf("%w: it is empty", state.ErrUnverifiable)

@@ -167,7 +167,7 @@ func TestPage(t *testing.T) {
 	c, err := o.desk("cust").Certificate(t.Context(), r.ID)
 	must(t, err)
 	var page bytes.Buffer
-	must(t, c.WritePage(&page, nil))
+	must(t, c.WritePage(&page, nil, nil))
 	for _, want := range []string{"Certificate of disposal", "team/fraud", "v1", "cryptographic erase", "dora", "not yet: acceptance", "serving &lt;1&gt;", "does not say"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %q", want)
@@ -179,9 +179,11 @@ func TestPage(t *testing.T) {
 		}
 	}
 	page.Reset()
-	must(t, c.WritePage(&page, &Act{By: Person{Name: "dora", Line: "Dora Data, custodian, Example Ltd"}}))
-	if !strings.Contains(page.String(), "Dora Data, custodian, Example Ltd (dora)") {
-		t.Error("the page lacks who accepted")
+	must(t, c.WritePage(&page, &Act{By: Person{Name: "dora", Line: "Dora Data, custodian, Example Ltd"}}, []state.Removal{{DisposalRemoved: state.DisposalRemoved{Holder: "cluster eu-1", By: "Olaf Ops"}}}))
+	for _, want := range []string{"Dora Data, custodian, Example Ltd (dora)", "cluster eu-1", "Olaf Ops"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page lacks %q", want)
+		}
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+
+	"github.com/aivault/aivault/vault/state"
 )
 
 //go:embed certificate.html
@@ -16,9 +18,10 @@ type pageReceipt struct {
 	PlanReceipt
 }
 
-// WritePage writes the certificate as a web page that stands alone. accepted is
-// the custodian's validation, nil if there is none.
-func (c *Certificate) WritePage(w io.Writer, accepted *Act) error {
+// WritePage writes the certificate as a web page that stands alone, with what
+// came after it: the custodian's validation, nil if there is none, and removals
+// of plaintext that holders attested.
+func (c *Certificate) WritePage(w io.Writer, accepted *Act, removals []state.Removal) error {
 	t, err := template.New("certificate").Funcs(template.FuncMap{"bytes": sizeText, "person": personText}).Parse(pageText)
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
@@ -34,7 +37,8 @@ func (c *Certificate) WritePage(w io.Writer, accepted *Act) error {
 		Lead     string
 		Accepted *Act
 		Receipts []pageReceipt
-	}{&c.Details, c.lead(), accepted, receipts})
+		Removals []state.Removal
+	}{&c.Details, c.lead(), accepted, receipts, removals})
 }
 
 // lead says in one sentence what the certificate certifies.

@@ -163,3 +163,39 @@ func (d *Desk) Accept(ctx context.Context, id canonical.ID, reason string) error
 	}
 	return d.append(ctx, state.KindDisposalAccept, state.DisposalMark{ID: id, Reason: reason}, canonical.NewID())
 }
+
+// Acceptance returns who has accepted a disposal, or nil.
+func (d *Desk) Acceptance(s *Status) *Act {
+	if s.Accepted == "" {
+		return nil
+	}
+	return &Act{By: named(d.Vault.State(), s.Accepted), Time: s.AcceptedAt}
+}
+
+// MaxDocument is the length of the longest document that AttestRemoved keeps, in
+// bytes.
+const MaxDocument = 1 << 20
+
+// AttestRemoved records that by attests that holder, who held plaintext of what
+// was disposed of, has removed it. document may be nil.
+func (d *Desk) AttestRemoved(ctx context.Context, id canonical.ID, holder, by string, document []byte) error {
+	if err := d.Vault.Refresh(ctx); err != nil {
+		return err
+	}
+	r, err := d.request(id)
+	if err != nil {
+		return err
+	}
+	body := state.DisposalRemoved{ID: id, Holder: holder, By: by}
+	if document != nil {
+		if len(document) > MaxDocument {
+			return fmt.Errorf("a document of %d bytes: at most %d: %w", len(document), MaxDocument, ErrRefused)
+		}
+		o, err := d.ring(r.Scope[0].Artefact).PutDocument(ctx, document)
+		if err != nil {
+			return fmt.Errorf("storing a document: %w", err)
+		}
+		body.Document = *o
+	}
+	return d.append(ctx, state.KindDisposalRemoved, body, canonical.NewID())
+}

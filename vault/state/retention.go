@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
 )
 
@@ -165,4 +166,11 @@ func (r *Request) retained(v *CommittedVersion, at entry.Time) error {
 
 func (r Retention) String() string {
 	return fmt.Sprintf("%s: at least %s, at most %s", r.Class, r.Min, r.Max)
+}
+
+// Covers reports whether the request is about a version.
+func (r *Request) Covers(aid canonical.Digest, vid canonical.ID) bool {
+	return slices.ContainsFunc(r.Scope, func(s DisposalScope) bool {
+		return s.Artefact == aid && (s.Whole || slices.Contains(s.Versions, vid))
+	})
 }

@@ -33,15 +33,16 @@ type Vault struct {
 // Request is a disposal as the vault journal knows it.
 type Request struct {
 	DisposalRequest
-	By        string
-	At        entry.Position
-	Time      entry.Time
-	Approvals []Approval
-	Cancelled bool
-	Accepted  string // by whom; "" while it is not
-	Removals  []Removal
-	sole      bool     // there has been one custodian ever since the request
-	policies  []Policy // every policy in force since the request
+	By         string
+	At         entry.Position
+	Time       entry.Time
+	Approvals  []Approval
+	Cancelled  bool
+	Accepted   string // by whom; "" while it is not
+	Removals   []Removal
+	AcceptedAt entry.Time
+	sole       bool     // there has been one custodian ever since the request
+	policies   []Policy // every policy in force since the request
 }
 
 // Removal is an attestation that a holder of plaintext has removed it.

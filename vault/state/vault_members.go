@@ -212,7 +212,7 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 		if r.Cancelled {
 			return refuse(RuleTarget, "disposal %s was cancelled", b.ID)
 		}
-		r.Accepted = by
+		r.Accepted, r.AcceptedAt = by, e.Time
 	}
 	v.disposals[b.ID] = &r
 	return nil

@@ -19,8 +19,10 @@ import (
 	"github.com/aivault/aivault/crypto/identity"
 	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/disposal"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/keyring"
 	"github.com/aivault/aivault/vault/state"
 )
 
@@ -37,6 +39,7 @@ const (
 	codeIntegrity   = 13
 	codeDestroyed   = 14
 	codeRefused     = 15
+	codeDependents  = 16
 	codeRolledBack  = 17
 	codeUnreachable = 18
 	codeRate        = 19
@@ -64,6 +67,7 @@ func exitCodes() []exitCode {
 		{codeIntegrity, "integrity: bytes, hash, signature or chain do not verify"},
 		{codeDestroyed, "destroyed: it existed and was shredded"},
 		{codeRefused, "refused by policy, hold, retention, gate or quarantine, or because storage or keeper are unfit"},
+		{codeDependents, "refused: something depends on it, or it is the last known good; a decision is missing"},
 		{codeRolledBack, "storage rolled back or forked"},
 		{codeUnreachable, "storage or keeper unreachable or stalled, or --timeout over"},
 		{codeRate, "limited by rate; retry_after says how many seconds to wait"},
@@ -87,6 +91,7 @@ type verdict struct {
 // how it was found.
 func judge(err error) verdict {
 	var stopped *interruption
+	var void *state.Void
 	is := func(targets ...error) bool {
 		for _, t := range targets {
 			if errors.Is(err, t) {
@@ -117,11 +122,25 @@ func judge(err error) verdict {
 	case is(vault.ErrIntegrity, journal.ErrUnverifiable, state.ErrUnverifiable, entry.ErrMalformed, entry.ErrChain,
 		seal.ErrCorrupt, seal.ErrFormat, dsse.ErrFormat, dsse.ErrSignature, dsse.ErrNoSignature, custody.ErrMismatch, custody.ErrCorrupt), kind == backends.Corrupt:
 		return verdict{codeIntegrity, "integrity", "what is stored is not what was written; aivault verify finds out how much of it"}
+	case is(disposal.ErrFailed):
+		return verdict{codeIntegrity, "disposal-failed", "a destroyed key opens: find out who has restored it, and treat the data as not disposed of"}
+	case is(disposal.ErrBundle):
+		return verdict{codeIntegrity, "integrity", ""}
+	case is(disposal.ErrInconclusive):
+		return verdict{codeUnreachable, "inconclusive", "what could not be shown is not claimed: run the same again when the keeper answers"}
 	case is(vault.ErrDestroyed, custody.ErrDestroyed):
 		return verdict{codeDestroyed, "destroyed", ""}
+	case is(disposal.ErrUndecided):
+		return verdict{codeDependents, "undecided", ""}
+	case is(disposal.ErrBadDecision, vault.ErrBadScope):
+		return verdict{codeUsage, "usage", ""}
+	case is(disposal.ErrRefused, disposal.ErrClock, keyring.ErrLapsed):
+		return verdict{codeRefused, "refused", ""}
+	case is(disposal.ErrUnknown):
+		return verdict{codeNotFound, "not-found", "aivault decommission list shows what there is"}
 	case is(vault.ErrUnfit, custody.ErrUnfit):
 		return verdict{codeRefused, "unfit", "aivault doctor says what is missing and how to get it"}
-	case is(vault.ErrRefused), kind == backends.Retained:
+	case is(vault.ErrRefused), kind == backends.Retained, errors.As(err, &void):
 		return verdict{codeRefused, "refused", ""}
 	case is(vault.ErrConflict, vault.ErrVaultExists):
 		return verdict{codeConflict, "conflict", ""}

@@ -21,6 +21,7 @@ func pullCommand() *command {
 			boolFlag("link", "make DEST a link to a tree beside it, and switch it to the new one at once"),
 			textFlag("exec-before", "CMD", "what sh runs before DEST changes, if it does; unless it succeeds nothing is changed; it finds AIVAULT_REF, AIVAULT_DIGEST and AIVAULT_DEST, and where whole trees are exchanged AIVAULT_OLD and AIVAULT_NEW, where they stand"),
 			textFlag("exec-after", "CMD", "what sh runs after DEST has changed, with the same variables; AIVAULT_OLD is removed afterwards; if it fails, so does aivault, and DEST stays as it is now"),
+			listFlag("label", "NAME=VALUE", "a label for the receipt, such as a pod or a job; may be repeated"),
 		),
 		json: pullJSON{},
 		run:  runPull,
@@ -42,6 +43,7 @@ type pullJSON struct {
 	Reused    int64  `json:"reused_bytes"`
 	Fetched   int64  `json:"fetched_bytes"`
 	Swapped   bool   `json:"swapped"`
+	Receipt   string `json:"receipt"`
 	Head      string `json:"head"`
 }
 
@@ -50,19 +52,23 @@ func runPull(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	labels, err := parseLabels(c.flags.StringSlice("label"))
+	if err != nil {
+		return err
+	}
 	v, err := c.openShowing(ctx, addressed, "pull "+ref.String())
 	if err != nil {
 		return err
 	}
 	res, err := v.Pull(ctx, ref, c.args[1], vault.PullOptions{
-		Include: c.flags.StringSlice("include"), Exclude: c.flags.StringSlice("exclude"), Force: c.flags.Bool("force"), Link: c.flags.Bool("link"),
+		Include: c.flags.StringSlice("include"), Exclude: c.flags.StringSlice("exclude"), Force: c.flags.Bool("force"), Link: c.flags.Bool("link"), Labels: labels,
 		Before: c.hook("exec-before"), After: c.hook("exec-after"),
 	})
 	if err != nil {
 		return err
 	}
 	object := pullJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Version, fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
-		"sha256:" + res.Digest.String(), c.args[1], res.Files, res.Bytes, res.Kept, res.Reused, res.Fetched, res.Swapped, res.Head.String()}
+		"sha256:" + res.Digest.String(), c.args[1], res.Files, res.Bytes, res.Kept, res.Reused, res.Fetched, res.Swapped, res.Receipt, res.Head.String()}
 	err = c.out.result(object, object.Ref, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  %s\n", printable(object.Ref), object.Digest)
 		fmt.Fprintf(w, "%s, %s in %s, verified; %s of them were there, %s were reused; %s fetched\n",
@@ -71,6 +77,9 @@ func runPull(ctx context.Context, c *call) error {
 			fmt.Fprintln(w, "the new tree took the place of the one before at once")
 		}
 	})
+	if res.Receipt == vault.ReceiptFailed {
+		c.log.Warn("no receipt of this pull could be left; policy does not require one")
+	}
 	if err == nil && !res.Changed {
 		err = c.unchanged()
 	}

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -38,6 +40,23 @@ func (r *run) askPassphrase(ctx context.Context, question string) (string, error
 	}
 	fmt.Fprintln(r.sys.stderr)
 	return answer, err
+}
+
+// confirm asks for a name to be typed before something is destroyed. Where nobody
+// is there to ask, --yes must have said so.
+func (r *run) confirm(name string) error {
+	if !r.mayAsk() {
+		return hint(usage("this destroys something, and nobody is there to confirm it"), "use --yes")
+	}
+	fmt.Fprintf(r.sys.stderr, "Type %s to go on: ", printable(name))
+	answer, err := interruptible(r.ctx, func() (string, error) { return bufio.NewReader(r.sys.stdin).ReadString('\n') })
+	if err != nil {
+		return fmt.Errorf("asking for confirmation: %w", err)
+	}
+	if strings.TrimSpace(answer) != name {
+		return usage("that is not %s: nothing was done", name)
+	}
+	return nil
 }
 
 // interruptible reads from a terminal until ctx ends. A terminal cannot be made

@@ -166,7 +166,18 @@ func (r *run) config(ctx context.Context, p place) (vault.Config, error) {
 		Store: store, Identity: id, Genesis: genesis, Pins: r.set.pins, Now: r.sys.now, Stall: r.set.stall, Jobs: r.set.jobs,
 		Keepers:   func(ctx context.Context) ([]custody.Keeper, error) { return r.keepers(ctx, p) },
 		MemoryFor: r.memoryFor,
+		Tool:      "aivault " + buildVersion().Version,
+		Host:      r.host(),
 	}, nil
+}
+
+// host is the name of this machine, for receipts; in a pod it is the pod's.
+func (r *run) host() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 func (r *run) memoryFor(genesis canonical.Digest) (ledger.Memory, vault.Cache) {
