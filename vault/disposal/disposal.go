@@ -53,7 +53,8 @@ type Desk struct {
 	Jobs    int                       // concurrent requests; 0: a default
 	Tool    string                    // name and version of this program, for certificates
 
-	rings map[canonical.Digest]*keyring.Ring
+	rings  map[canonical.Digest]*keyring.Ring
+	litter []string // keys of objects that a run has put for itself
 }
 
 // Phase is how far a disposal has come, in one artefact or in all of them.

@@ -66,9 +66,13 @@ func (d *Desk) PlanOf(ctx context.Context, id canonical.ID) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.plan(ctx, r)
+}
+
+func (d *Desk) plan(ctx context.Context, r *state.Request) (*Plan, error) {
 	b, err := d.ring(r.Scope[0].Artefact).Document(ctx, r.Plan)
 	if err != nil {
-		return nil, fmt.Errorf("the plan of disposal %s: %w", id, err)
+		return nil, fmt.Errorf("the plan of disposal %s: %w", r.ID, err)
 	}
 	return decodePlan(b, r)
 }

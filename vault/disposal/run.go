@@ -50,13 +50,16 @@ func (d *Desk) Run(ctx context.Context, id canonical.ID) (*Outcome, error) {
 		return out, fmt.Errorf("disposal %s was cancelled: %w", id, ErrRefused)
 	case Requested, Approved, Disabled:
 		if err := d.mayBegin(ctx, s); err != nil {
-			return out, err
+			return out, errors.Join(err, d.tidy(ctx))
 		}
 	}
 	for _, a := range s.Artefacts {
 		if err := d.shred(ctx, s, a.ID, out); err != nil {
-			return out, err
+			return out, errors.Join(err, d.tidy(ctx))
 		}
+	}
+	if err := d.tidy(ctx); err != nil {
+		return out, err
 	}
 	// Everything is unreadable, or waits for a keeper, before the first byte is erased.
 	if len(out.Pending) > 0 {
@@ -94,7 +97,7 @@ func (d *Desk) mayBegin(ctx context.Context, s *Status) error {
 	if err := d.checkClock(ctx); err != nil {
 		return err
 	}
-	plan, err := d.PlanOf(ctx, s.ID)
+	plan, err := d.plan(ctx, s.Request)
 	if err != nil {
 		return err
 	}
@@ -135,9 +138,10 @@ func planned(p *Plan, aid canonical.Digest, vid canonical.ID) bool {
 }
 
 // checkClock compares this machine's clock with the storage's, by an object that
-// is put for it and erased.
+// is put for it; tidy erases that once there is time.
 func (d *Desk) checkClock(ctx context.Context) error {
 	key := "probe/" + canonical.NewID().String() + "/clock"
+	d.litter = append(d.litter, key)
 	before := d.Vault.Now()
 	info, err := d.Store.Put(ctx, key, []byte("clock"))
 	if err == nil && info.Modified.IsZero() {
@@ -147,9 +151,6 @@ func (d *Desk) checkClock(ctx context.Context) error {
 		}
 	}
 	after := d.Vault.Now()
-	if _, eraseErr := d.Store.Erase(ctx, key); err == nil {
-		err = eraseErr
-	}
 	if err != nil {
 		return fmt.Errorf("asking the storage for the time: %w", err)
 	}
@@ -157,6 +158,18 @@ func (d *Desk) checkClock(ctx context.Context) error {
 		return fmt.Errorf("%w: it is %s here and %s there; nothing is destroyed by either", ErrClock, after.UTC().Format(time.RFC3339), info.Modified.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// tidy erases what a run has put for itself.
+func (d *Desk) tidy(ctx context.Context) error {
+	if len(d.litter) == 0 {
+		return nil
+	}
+	_, err := d.Store.Erase(ctx, d.litter...)
+	if err == nil {
+		d.litter = nil
+	}
+	return err
 }
 
 // shred makes what the disposal covers in one artefact unreadable. No work here
@@ -168,7 +181,7 @@ func (d *Desk) shred(ctx context.Context, s *Status, aid canonical.Digest, out *
 	}
 	a := ring.Ledger.State()
 	at := a.Head
-	if err := ring.Drop(ctx, s.ID); err != nil {
+	if err := ring.DropNow(ctx, s.ID); err != nil {
 		return fmt.Errorf("rotating the keys of %s: %w", a.Name, err)
 	}
 	_, err := ring.Destroy(ctx, s.ID)
@@ -188,9 +201,14 @@ func (d *Desk) shred(ctx context.Context, s *Status, aid canonical.Digest, out *
 func (d *Desk) execute(ctx context.Context, s *Status, aid canonical.Digest, out *Outcome) error {
 	i := slices.IndexFunc(s.Scope, func(x state.DisposalScope) bool { return x.Artefact == aid })
 	for attempt := 0; ; attempt++ {
-		a, err := d.fold(ctx, aid)
-		if err != nil {
-			return err
+		// The status was taken from this fold; if the journal has moved on since, the
+		// slot is lost.
+		a := d.ring(aid).Ledger.State()
+		if attempt > 0 {
+			var err error
+			if a, err = d.fold(ctx, aid); err != nil {
+				return err
+			}
 		}
 		body := state.Execute{Disposal: s.ID, Whole: s.Scope[i].Whole}
 		for _, v := range inScope(a, s.Request, s.Scope[i]) {
@@ -201,7 +219,7 @@ func (d *Desk) execute(ctx context.Context, s *Status, aid canonical.Digest, out
 		if body.Whole && (a.Whole || a.Ended) || !body.Whole && len(body.Versions) == 0 {
 			return nil
 		}
-		err = d.ring(aid).Ledger.Append(ctx, state.KindExecute, body, s.ID)
+		err := d.ring(aid).Ledger.Append(ctx, state.KindExecute, body, s.ID)
 		if err == nil {
 			out.Changed = true
 			return nil

@@ -43,7 +43,7 @@ func (r *Ring) Register(ctx context.Context, name string, readers []Reader, op c
 			}
 			err = r.Ledger.Append(ctx, state.KindReaders, *first, op)
 		default:
-			return r.advance(ctx, op, func(a *state.Artefact) bool { return a.Current != nil || a.Ended })
+			return r.advance(ctx, op, a, func(a *state.Artefact) bool { return a.Current != nil || a.Ended })
 		}
 		if lost(err) {
 			err = journal.Pause(ctx, attempt)

@@ -39,7 +39,7 @@ func (r *Ring) Rotate(ctx context.Context, op canonical.ID) (Rotation, error) {
 		return Rotation{}, r.noEpoch(a)
 	}
 	from := a.ActivatedAt
-	err = r.advance(ctx, op, func(a *state.Artefact) bool {
+	err = r.advance(ctx, op, a, func(a *state.Artefact) bool {
 		return a.ActivatedAt != from && (a.Ended || r.inCustody(a.Current))
 	})
 	if err != nil {
@@ -59,7 +59,14 @@ func (r *Ring) Drop(ctx context.Context, op canonical.ID) error {
 	if _, err := r.refresh(ctx); err != nil {
 		return err
 	}
-	return r.advance(ctx, op, func(a *state.Artefact) bool { return a.Ended || !due(a) })
+	return r.DropNow(ctx, op)
+}
+
+// DropNow is Drop for whoever has just read both journals, or appended to the
+// artefact's: it goes on from there. What others have appended since costs it a
+// lost slot and nothing else.
+func (r *Ring) DropNow(ctx context.Context, op canonical.ID) error {
+	return r.advance(ctx, op, r.Ledger.State(), func(a *state.Artefact) bool { return a.Ended || !due(a) })
 }
 
 // due reports whether a version waits to be dropped, or the artefact to end.
@@ -82,13 +89,16 @@ type rotation struct {
 	old   []*state.CommittedVersion // only in a wrong variant: live before the intent
 }
 
-// advance goes on until done, which it asks after every fold.
-func (r *Ring) advance(ctx context.Context, op canonical.ID, done func(*state.Artefact) bool) error {
+// advance goes on from a, a fold, until done, which it asks after every fold and
+// every step.
+func (r *Ring) advance(ctx context.Context, op canonical.ID, a *state.Artefact, done func(*state.Artefact) bool) error {
 	rot := &rotation{Ring: r, op: op, given: map[canonical.ID]bool{}, drawn: map[canonical.ID]seal.Key{}}
 	for attempt := 0; ; attempt++ {
-		a, err := r.fold(ctx)
-		if err != nil {
-			return err
+		var err error
+		if attempt > 0 && !done(a) {
+			if a, err = r.fold(ctx); err != nil {
+				return err
+			}
 		}
 		if done(a) {
 			return nil
