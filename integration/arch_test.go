@@ -48,12 +48,14 @@ vault/chunk                     = backends crypto/canonical crypto/redact crypto
 vault/ledger                    = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/journal
 vault/keyring                   = backends crypto/canonical crypto/custody crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/ledger
 vault/transfer                  = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/chunk
-vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/transfer
+vault/receipt                   = backends crypto/canonical crypto/dsse crypto/seal vault/entry vault/state vault/ledger
+vault/disposal                  = backends crypto/canonical crypto/custody crypto/dsse vault/entry vault/state vault/journal vault/ledger vault/manifest vault/keyring vault/receipt
+vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/disposal vault/transfer
 vault/vaulttest                 *
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *
 cmd/aivault/cli/argv            =
-cmd/aivault/cli/naming          = backends/s3 crypto/canonical vault vault/state
+cmd/aivault/cli/naming          = backends/s3 crypto/canonical vault vault/entry vault/state
 cmd/aivault/cli/machine         = crypto/canonical vault/entry vault/journal vault/ledger
 cmd/aivault/cli/progress        = vault/transfer
 integration                     *

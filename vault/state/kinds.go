@@ -222,14 +222,6 @@ type (
 		Versions []canonical.ID   `json:"versions,omitempty"`
 		Whole    bool             `json:"whole,omitempty"`
 	}
-	// DisposalRemoved records that somebody attests that a holder of plaintext has
-	// removed it. Document is what they handed in.
-	DisposalRemoved struct {
-		ID       canonical.ID `json:"id"`
-		Holder   string       `json:"holder"` // who or what held it
-		By       string       `json:"by"`     // who attests the removal
-		Document Object       `json:"document,omitzero"`
-	}
 	// DisposalMark approves (binding the plan), cancels or accepts.
 	DisposalMark struct {
 		ID     canonical.ID     `json:"id"`

@@ -45,13 +45,6 @@ type Request struct {
 	policies   []Policy // every policy in force since the request
 }
 
-// Removal is an attestation that a holder of plaintext has removed it.
-type Removal struct {
-	DisposalRemoved
-	Recorded string // by whom
-	Time     entry.Time
-}
-
 // Approval is one custodian's.
 type Approval struct {
 	By   string

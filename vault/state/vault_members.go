@@ -218,32 +218,6 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 	return nil
 }
 
-func (v *Vault) applyRemoved(e *entry.Entry, by string) error {
-	b, err := decode[DisposalRemoved](e)
-	if err != nil {
-		return err
-	}
-	old := v.disposals[b.ID]
-	if old == nil {
-		return refuse(RuleTarget, "there is no disposal %s", b.ID)
-	}
-	if b.Holder == "" || b.By == "" {
-		return refuse(RuleBody, "it names no holder, or nobody who attests")
-	}
-	if err := first(checkText("holder", b.Holder, maxPerson), checkText("who attests", b.By, maxPerson)); err != nil {
-		return err
-	}
-	if b.Document != (Object{}) {
-		if err := checkDocument(b.Document); err != nil {
-			return err
-		}
-	}
-	r := *old
-	r.Removals = append(r.Removals[:len(r.Removals):len(r.Removals)], Removal{DisposalRemoved: *b, Recorded: by, Time: e.Time})
-	v.disposals[b.ID] = &r
-	return nil
-}
-
 func checkScope(scope []DisposalScope) error {
 	n := 0
 	seen := map[canonical.Digest]bool{}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -81,9 +82,17 @@ func decommissionCertificateCommand() *command {
 			textFlag("format", "json|html|bundle", "in what form (default json)"),
 			textFlag("out", "FILE", "write it there instead of to standard output; the file must not be there yet"),
 		),
-		json: nil,
+		json: certificateJSON{},
 		run:  runDecommissionCertificate,
 	}
+}
+
+type certificateJSON struct {
+	Schema  string          `json:"schema"`
+	ID      string          `json:"id"`
+	Format  string          `json:"format"`
+	Out     string          `json:"out,omitempty"`
+	Content json.RawMessage `json:"content,omitempty"` // without --out; a page is a string
 }
 
 func runDecommissionCertificate(ctx context.Context, c *call) error {
@@ -95,12 +104,26 @@ func runDecommissionCertificate(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	b, err := certificateAs(ctx, d, id, c.flags.String("format"))
+	object := certificateJSON{Schema: c.out.schema(), ID: id.String(), Format: cmp.Or(c.flags.String("format"), "json"), Out: c.flags.String("out")}
+	b, err := certificateAs(ctx, d, id, object.Format)
 	if err != nil {
 		return err
 	}
-	if file := c.flags.String("out"); file != "" {
-		return writeNew(file, b)
+	if object.Out != "" {
+		if err := writeNew(object.Out, b); err != nil {
+			return err
+		}
+		return c.out.result(object, object.Out, func(w io.Writer) {
+			fmt.Fprintf(w, "The certificate of disposal %s is in %s\n", id, printable(object.Out))
+		})
+	}
+	if object.Content = b; object.Format == "html" {
+		if object.Content, err = json.Marshal(string(b)); err != nil {
+			return err
+		}
+	}
+	if c.set.json {
+		return c.out.result(object, "", nil)
 	}
 	_, err = c.out.Write(b)
 	return err
@@ -111,7 +134,7 @@ func certificateAs(ctx context.Context, d *disposal.Desk, id canonical.ID, forma
 	switch format {
 	case "bundle":
 		return d.Bundle(ctx, id)
-	case "", "json":
+	case "json":
 		cert, err := d.Certificate(ctx, id)
 		if err == nil {
 			err = encode(&b, cert)
