@@ -40,6 +40,7 @@ crypto/redact/redacttest        = crypto/redact
 crypto/custody/custodytest      = crypto/custody crypto/redact crypto/seal crypto/canonical
 vault/entry                     = crypto/canonical crypto/dsse
 vault/state                     = crypto/canonical crypto/dsse crypto/identity vault/entry
+vault/checkpoint                = crypto/canonical crypto/redact vault/entry vault/state
 vault/manifest                  = crypto/canonical crypto/redact crypto/seal vault/entry
 vault/modelfile                 =
 vault/modelfile/modelfiletest   =
@@ -50,13 +51,13 @@ vault/keyring                   = backends crypto/canonical crypto/custody crypt
 vault/transfer                  = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/chunk
 vault/receipt                   = backends crypto/canonical crypto/dsse crypto/seal vault/entry vault/state vault/ledger
 vault/disposal                  = backends crypto/canonical crypto/custody crypto/dsse vault/entry vault/state vault/journal vault/ledger vault/manifest vault/keyring vault/receipt
-vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/disposal vault/transfer
+vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/disposal vault/transfer vault/checkpoint
 vault/vaulttest                 *
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *
 cmd/aivault/cli/argv            =
 cmd/aivault/cli/naming          = backends/s3 crypto/canonical vault vault/entry vault/state
-cmd/aivault/cli/machine         = crypto/canonical vault/entry vault/journal vault/ledger
+cmd/aivault/cli/machine         = crypto/canonical vault/checkpoint vault/entry vault/journal vault/ledger
 cmd/aivault/cli/progress        = vault/transfer
 integration                     *
 integration/servers             =

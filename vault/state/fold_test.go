@@ -66,6 +66,8 @@ func (a *artefact) body(kind string) any {
 		return state.DisposalRequest{ID: w.id(), Scope: []state.DisposalScope{a.scope(vid)}, Plan: w.doc(), Reason: "r"}
 	case state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept:
 		return mark
+	case state.KindCheckpoint:
+		return state.Checkpoint{Heads: w.doc(), Size: w.state().Head.Seq + 100}
 	case state.KindRegister:
 		return state.Register{Name: "m"}
 	case state.KindReaders:

@@ -34,6 +34,7 @@ const (
 	KindDisposalCancel  = "disposal.cancel"
 	KindDisposalAccept  = "disposal.accept"
 	KindDisposalRemoved = "disposal.removed"
+	KindCheckpoint      = "checkpoint"
 
 	KindRegister   = "register"
 	KindReaders    = "readers"
@@ -68,7 +69,7 @@ var critical = map[string]bool{
 	KindGenesis: true, KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
 	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true,
-	KindDisposalRequest: true, KindDisposalApprove: true, KindDisposalCancel: true, KindDisposalAccept: false, KindDisposalRemoved: false,
+	KindDisposalRequest: true, KindDisposalApprove: true, KindDisposalCancel: true, KindDisposalAccept: false, KindDisposalRemoved: false, KindCheckpoint: false,
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true,
 	KindVersion: true, KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true,
 	KindDestroyed: true, KindPurged: true, KindVerified: false, KindHold: true, KindRelease: true,
@@ -117,6 +118,10 @@ type Policy struct {
 	Grace       Duration    `json:"grace,omitzero"`      // a disposal waits at least so long from its request
 	Retention   []Retention `json:"retention,omitempty"` // sorted by class, each once
 	Receipts    string      `json:"receipts,omitempty"`  // of pulls; "": best-effort, and required where confidential
+	// Witnesses are the verifier keys (vault/FORMAT.md §9.3) whose cosignatures members trust.
+	Witnesses []string `json:"witnesses,omitempty"`
+	// MaxStaleness is how old the newest cosignature may be, in seconds, when content is read; 0: any age.
+	MaxStaleness int64 `json:"max_staleness,omitempty"`
 }
 
 // Grant gives a role, everywhere or for artefacts that match a glob.

@@ -30,7 +30,7 @@ func kinds(t *testing.T) []string {
 // TestCriticality: whatever denies, holds, removes, kills, or decides which
 // keys are used, stops a client that does not know it. The rest is listed here.
 func TestCriticality(t *testing.T) {
-	harmless := []string{state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept, state.KindDisposalRemoved}
+	harmless := []string{state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept, state.KindDisposalRemoved, state.KindCheckpoint}
 	for _, k := range kinds(t) {
 		if got, want := state.Critical(k), !slices.Contains(harmless, k); got != want {
 			t.Errorf("%s: critical %v, want %v", k, got, want)
@@ -91,9 +91,9 @@ func TestSeparation(t *testing.T) {
 	table := state.RoleTable()
 	for role, may := range map[string][]string{
 		state.Pusher:  {state.KindVersion},
-		state.Auditor: {},
+		state.Auditor: {state.KindCheckpoint},
 		state.Runner: {state.KindIntent, state.KindCandidate, state.KindActivate, state.KindCondemn, state.KindExecute, state.KindDestroyed,
-			state.KindPurged, state.KindVerified},
+			state.KindPurged, state.KindVerified, state.KindCheckpoint},
 	} {
 		for kind, roles := range table {
 			if got, want := slices.Contains(roles, role), slices.Contains(may, kind); got != want {
@@ -187,6 +187,7 @@ var meanings = map[string]string{
 	state.KindDisposalCancel:  "withdraws a disposal",
 	state.KindDisposalAccept:  "validates a finished disposal",
 	state.KindDisposalRemoved: "records that a holder of plaintext attests its removal",
+	state.KindCheckpoint:      "binds the heads of all journals, for a witness to cosign",
 	state.KindRegister:        "registers an artefact",
 	state.KindReaders:         "adds readers; taking readers away is for operators and admins",
 	state.KindIntent:          "announces an epoch, before its keys exist",
@@ -235,7 +236,7 @@ func rolesDocument(t *testing.T) string {
 
 Generated from the role table in vault/state/roles.go. An entry of a journal counts only if its author has a role that permits its kind, vault-wide or for a glob that covers the artefact; every client checks that when it reads. Kinds marked *admin quorum* need as many admins' signatures as policy says.
 
-A member without a role reads what it is granted. An auditor reads journals and evidence, as every member does, and writes only what any member may.
+A member without a role reads what it is granted. An auditor reads journals and evidence, as every member does, and writes checkpoints and what any member may.
 
 `)
 	section := func(title string, in func(kind string) bool) {

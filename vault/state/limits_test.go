@@ -115,6 +115,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindGroup:                      state.Group{Name: short, ID: l.id, Recipient: l.recipient, Object: l.named("grp/" + l.id.String() + "-"), List: l.doc()},
 		state.KindRule:                       state.ReadRule{Glob: strings.Repeat("g", state.MaxName), Revoke: true, Readers: repeat(state.MaxRuleReaders, func(int) string { return "@" + short })},
 		state.KindPolicy:                     state.PolicySet{Policy: l.policy()},
+		state.KindCheckpoint:                 state.Checkpoint{Heads: l.doc(), Size: entry.MaxSeq},
 		state.KindCustody:                    state.CustodySet{Custody: l.custody()},
 		state.KindPlugin:                     state.Plugin{Name: short, Platform: word, SHA256: l.digest, Remove: true, Env: repeat(32, func(int) string { return word })},
 		state.KindDisposalRequest:            request(1),
@@ -158,7 +159,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 
 func (l largest) policy() state.Policy {
 	most := state.Duration{Years: 9999, Months: 9999, Weeks: 9999, Days: 9999, Hours: 9999, Minutes: 9999, Seconds: 9999}
-	p := state.Policy{Approvals: 16, AdminQuorum: 16, Grace: most, Receipts: state.ReceiptsBestEffort}
+	p := state.Policy{Approvals: 16, AdminQuorum: 16, Grace: most, Receipts: state.ReceiptsBestEffort, MaxStaleness: 1 << 28, Witnesses: repeat(8, func(int) string { return wide(256) })}
 	for _, c := range state.RetentionClasses() {
 		p.Retention = append(p.Retention, state.Retention{Class: c, Min: most, Max: most})
 	}
@@ -234,5 +235,5 @@ func TestLargestEntriesAreLegal(t *testing.T) {
 func inVault(kind string) bool {
 	return slices.Contains([]string{state.KindGenesis, state.KindMemberAdd, state.KindMemberRemove, state.KindMemberRekey, state.KindMemberRotate,
 		state.KindMemberSuspend, state.KindMemberResume, state.KindMemberTaint, state.KindGroup, state.KindRule, state.KindPolicy, state.KindCustody,
-		state.KindPlugin, state.KindDisposalRequest, state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept, state.KindDisposalRemoved}, kind)
+		state.KindPlugin, state.KindDisposalRequest, state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept, state.KindDisposalRemoved, state.KindCheckpoint}, kind)
 }

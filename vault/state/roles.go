@@ -14,7 +14,7 @@ const (
 	Operator  = "operator"  // moves channels, approves, quarantines, holds
 	Custodian = "custodian" // requests, approves and runs disposals
 	Runner    = "runner"    // executes approved, due disposals and resumes rotations
-	Auditor   = "auditor"   // journals and evidence; writes nothing
+	Auditor   = "auditor"   // journals and evidence; writes checkpoints alone
 	Admin     = "admin"     // members, roles, policy, keepers, plugins
 )
 
@@ -35,6 +35,7 @@ func RoleTable() map[string][]string {
 		KindGroup: {Admin}, KindRule: {Operator, Admin}, KindPolicy: {Admin}, KindCustody: {Admin}, KindPlugin: {Admin},
 		KindDisposalRequest: {Custodian}, KindDisposalApprove: {Custodian}, KindDisposalCancel: {Custodian}, KindDisposalAccept: {Custodian},
 		KindDisposalRemoved: {Custodian},
+		KindCheckpoint:      {Operator, Custodian, Runner, Auditor, Admin},
 
 		KindRegister: {Developer, Operator, Custodian}, KindReaders: {Developer, Operator, Custodian, Admin},
 		KindIntent: {Developer, Operator, Custodian, Runner}, KindCandidate: {Developer, Operator, Custodian, Runner},

@@ -150,6 +150,17 @@ func disposalCases() []ruleCase {
 			return mark(w, "cust", state.KindDisposalAccept, id)
 		}},
 
+		{state.RuleTarget, "a checkpoint", false, func(w *world) *state.Void {
+			return w.try("aud", state.KindCheckpoint, state.Checkpoint{Heads: w.doc(), Size: 7})
+		}},
+		{state.RuleTarget, "a checkpoint of no more than the last one", true, func(w *world) *state.Void {
+			w.must("aud", state.KindCheckpoint, state.Checkpoint{Heads: w.doc(), Size: 7})
+			return w.try("aud", state.KindCheckpoint, state.Checkpoint{Heads: w.doc(), Size: 7})
+		}},
+		{state.RuleTarget, "a checkpoint of nothing", true, func(w *world) *state.Void {
+			return w.try("aud", state.KindCheckpoint, state.Checkpoint{Heads: w.doc()})
+		}},
+
 		{state.RuleSecondPerson, "another custodian approves", false, func(w *world) *state.Void {
 			id, plan := w.request("cust", scope(w))
 			return w.approve("cust2", id, plan)

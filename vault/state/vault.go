@@ -20,6 +20,8 @@ type Vault struct {
 	Metadata []Metadata // in order; the last one is current
 	Custody  Custody
 	Policy   Policy
+	// Checkpoints are all checkpoints of the vault's log, the oldest first.
+	Checkpoints []CheckpointMade
 
 	members   map[string]*Member
 	keys      map[canonical.Digest]Key
@@ -77,7 +79,7 @@ var vaultKinds = map[string]bool{
 	KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
 	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true, KindDisposalRequest: true, KindDisposalApprove: true,
-	KindDisposalCancel: true, KindDisposalAccept: true, KindDisposalRemoved: true, KindSkip: true, KindFence: true,
+	KindDisposalCancel: true, KindDisposalAccept: true, KindDisposalRemoved: true, KindCheckpoint: true, KindSkip: true, KindFence: true,
 }
 
 // NewVault folds entry 0. Its signature is its founder's own; that it is the
@@ -161,7 +163,7 @@ func (v *Vault) clone(kind string) *Vault {
 		n.disposals = maps.Clone(v.disposals)
 	}
 	n.Metadata, n.taints = slices.Clip(v.Metadata), slices.Clip(v.taints)
-	n.grants, n.plugins = slices.Clip(v.grants), slices.Clip(v.plugins)
+	n.grants, n.plugins, n.Checkpoints = slices.Clip(v.grants), slices.Clip(v.plugins), slices.Clip(v.Checkpoints)
 	return &n
 }
 
@@ -171,6 +173,8 @@ func (v *Vault) apply(e *entry.Entry) error {
 		return v.applyMember(e)
 	case KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept, KindDisposalRemoved:
 		return v.applyDisposal(e)
+	case KindCheckpoint:
+		return v.applyCheckpoint(e)
 	case KindGroup:
 		b, err := decode[Group](e)
 		if err != nil {
@@ -338,5 +342,5 @@ func checkPolicy(p Policy) error {
 	default:
 		return refuse(RuleBody, "receipts %q: %s, %s or %s", p.Receipts, ReceiptsOff, ReceiptsBestEffort, ReceiptsRequired)
 	}
-	return checkRetention(p.Retention)
+	return first(checkRetention(p.Retention), checkFreshness(p))
 }
