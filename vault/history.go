@@ -39,17 +39,7 @@ func (v *Vault) History(ctx context.Context, name string) (*History, error) {
 		return nil, err
 	}
 	h := &History{Artefact: name, Head: ledger.Pin{Journal: a.ID.String(), Position: a.Head}, Freshness: v.freshness(a.ID.String())}
-	voids := map[uint64]state.Void{}
-	for _, vd := range a.Voids {
-		voids[vd.At.Seq] = vd
-	}
-	for _, e := range l.Log().Entries {
-		ev := Event{Seq: e.Seq, Time: e.Time.Time, Kind: e.Kind, By: v.author(e), What: describe(a, e)}
-		if vd, ok := voids[e.Seq]; ok {
-			ev.Void, ev.Rule, ev.Why = true, string(vd.Rule), vd.Why
-		}
-		h.Events = append(h.Events, ev)
-	}
+	h.Events = v.events(l.Log(), a.Voids, func(e *entry.Entry) string { return describe(a, e) })
 	v.keep()
 	return h, nil
 }

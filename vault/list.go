@@ -66,18 +66,26 @@ func (v *Vault) artefactIDs(ctx context.Context) ([]canonical.Digest, error) {
 	return ids, v.checkHidden(ids)
 }
 
-// checkHidden refuses a listing that lacks an artefact this client remembers:
+// checkHidden refuses a listing that lacks an artefact which this client
+// remembers, or a witness has cosigned:
 // journals are never deleted.
 func (v *Vault) checkHidden(ids []canonical.Digest) error {
+	there := map[string]bool{entry.VaultJournal: true}
+	for _, id := range ids {
+		there[id.String()] = true
+	}
+	for journal := range v.session.Vouched {
+		if !there[journal] {
+			return fmt.Errorf("the storage shows nothing of artefact %s, which a witness has cosigned: %w", journal, ErrRolledBack)
+		}
+	}
 	if v.memory == nil {
 		return nil
 	}
 	for _, journal := range v.memory.Journals() {
-		id, err := canonical.ParseDigest(journal)
-		if err != nil || slices.Contains(ids, id) {
-			continue // the vault's own, or not a journal
+		if _, err := canonical.ParseDigest(journal); err == nil && !there[journal] {
+			return fmt.Errorf("the storage shows nothing of artefact %s, which this client has read: %w", journal, ErrRolledBack)
 		}
-		return fmt.Errorf("the storage shows nothing of artefact %s, which this client has read: %w", id, ErrRolledBack)
 	}
 	return nil
 }

@@ -66,6 +66,9 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	if err := checkUsable(a.Name, cv); err != nil {
 		return nil, err
 	}
+	if err := v.checkFresh(a.ID.String(), "pulling "+cv.Ref(a.Name)); err != nil {
+		return nil, err
+	}
 	left, err := v.leaveReceipt(ctx, a, cv, o.Labels)
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)

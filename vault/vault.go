@@ -21,6 +21,7 @@ import (
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/crypto/identity"
 	"github.com/aivault/aivault/crypto/seal"
+	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/ledger"
@@ -37,6 +38,10 @@ type Config struct {
 	Keepers func(context.Context) ([]custody.Keeper, error)
 	Genesis canonical.Digest // the vault this must be; zero: any
 	Pins    []ledger.Pin
+	// Witnesses are those whose cosignatures this client trusts, beside policy's.
+	Witnesses []*checkpoint.Witness
+	// MaxStaleness refuses to read content whose journal no witness has cosigned for so long; 0: as policy says.
+	MaxStaleness time.Duration
 	// MemoryFor returns what this machine remembers and keeps of a vault; nil, or nil results: nothing.
 	MemoryFor func(genesis canonical.Digest) (ledger.Memory, Cache)
 	Now       func() time.Time
@@ -54,6 +59,7 @@ type Vault struct {
 	ledger  *ledger.Vault
 	cached  *cachedStore // nil without a cache
 	memory  *recallingMemory
+	vouched *vouched // nil: no checkpoint that a trusted witness has cosigned
 
 	keepersOnce sync.Once
 	keepers     map[string]custody.Keeper
@@ -65,12 +71,16 @@ const (
 	FreshNone       = "none"
 	FreshRemembered = "remembered"
 	FreshPinned     = "pinned"
+	FreshWitnessed  = "witnessed"
 )
 
 // Open opens a vault. Errors: ErrNoVault, ErrNoAccess, ErrRolledBack, ErrJunk,
 // journal.ErrUnverifiable, and those of the store.
 func Open(ctx context.Context, c Config) (*Vault, error) {
 	v, err := open(ctx, c)
+	if err == nil {
+		err = v.findWitness(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +210,9 @@ func (v *Vault) connect(ctx context.Context) (map[string]custody.Keeper, error) 
 
 // freshness says what vouches for the newest entries of a journal.
 func (v *Vault) freshness(id string) string {
+	if v.witnessed(id) {
+		return FreshWitnessed
+	}
 	for _, p := range v.config.Pins {
 		if p.Journal == id {
 			return FreshPinned

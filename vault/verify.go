@@ -154,6 +154,9 @@ func (r *verification) whole(ctx context.Context, full bool) error {
 	if err := r.disposals(ctx); err != nil {
 		return err
 	}
+	if err := r.checkpoints(ctx); err != nil {
+		return err
+	}
 	ids, err := v.artefactIDs(ctx)
 	if broken(err) {
 		r.problem(Problem{Object: "a/", Why: err.Error()})
@@ -271,7 +274,7 @@ func (r *verification) unknown(ctx context.Context) error {
 		switch info.Key {
 		case "a/", "probe/":
 			continue
-		case "log/", "meta/", "doc/", "grp/", disposal.CertificatePrefix:
+		case "log/", "meta/", "doc/", "grp/", disposal.CertificatePrefix, notePrefix:
 			for below, err := range r.vault.config.Store.List(ctx, info.Key, backends.ListOptions{}) {
 				if err != nil {
 					return fmt.Errorf("listing %s: %w", info.Key, err)

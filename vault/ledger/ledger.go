@@ -22,15 +22,17 @@ var ErrNoAccess = errors.New("no metadata identity of this vault opens for this 
 
 // Session is who reads and writes, where, and with what.
 type Session struct {
-	Store   backends.Store
-	Cipher  seal.Cipher
-	Self    seal.Key // opens metadata identities, generations and groups
-	Signer  dsse.Signer
-	Now     func() time.Time
-	Stall   time.Duration // see journal.Journal
-	Memory  Memory        // nil: none
-	Pins    []Pin         // heads that must be in the journals they name
-	Cache   Cache         // nil: none
+	Store  backends.Store
+	Cipher seal.Cipher
+	Self   seal.Key // opens metadata identities, generations and groups
+	Signer dsse.Signer
+	Now    func() time.Time
+	Stall  time.Duration // see journal.Journal
+	Memory Memory        // nil: none
+	Pins   []Pin         // heads that must be in the journals they name
+	// Vouched are heads, by journal, that a witness has cosigned: like pins.
+	Vouched map[string]entry.Position
+	Cache   Cache // nil: none
 	Deviate state.Deviation
 }
 
@@ -106,6 +108,11 @@ func (s *Session) check(id string, log *journal.Log) error {
 			}
 		}
 	}
+	if p, ok := s.Vouched[id]; ok {
+		if err := checkHead(id, log, p, "a witness has cosigned"); err != nil {
+			return err
+		}
+	}
 	if s.Memory == nil {
 		return nil
 	}
@@ -135,6 +142,9 @@ func (s *Session) checkEmpty(id string) error {
 		if p.Journal == id {
 			return fmt.Errorf("%w: journal %s is empty, but entry %d is pinned", journal.ErrRolledBack, id, p.Seq)
 		}
+	}
+	if p, ok := s.Vouched[id]; ok {
+		return fmt.Errorf("%w: journal %s is empty, but a witness has cosigned entry %d", journal.ErrRolledBack, id, p.Seq)
 	}
 	if s.Memory != nil {
 		if p, ok := s.Memory.Head(id); ok {
