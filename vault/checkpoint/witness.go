@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aivault/aivault/crypto/canonical"
@@ -121,24 +122,35 @@ func continues(last Checkpoint, remembered []Head, v *Verified, shown []Head, fr
 	return nil
 }
 
-// MergeNotes returns note a, which may have no signatures, with those of b. Both
-// must have the same text. Errors wrap ErrMalformed or ErrFork.
+// MergeNotes returns note a, which may have no signatures, with those of b; of
+// two by one key that of b stays. Both must have the same text. Errors wrap
+// ErrMalformed or ErrFork.
 func MergeNotes(a, b string) (string, error) {
 	text, have := split(a)
 	other, more := split(b)
 	if text != other {
 		return "", fmt.Errorf("%w: cosignatures of another checkpoint", ErrFork)
 	}
-	if have == "" {
-		return b, nil
+	if have+more == "" {
+		return text, nil
 	}
-	if more != "" {
-		more = more[1:] // the empty line
+	out, seen := text+"\n", map[string]bool{}
+	for line := range strings.Lines(strings.TrimPrefix(more, "\n") + strings.TrimPrefix(have, "\n")) {
+		if id := keyOf(line); !seen[id] {
+			seen[id] = true
+			out += line
+		}
 	}
-	if len(text)+len(have)+len(more) > maxNote {
+	if len(out) > maxNote {
 		return "", fmt.Errorf("%w note: more than %d bytes", ErrMalformed, maxNote)
 	}
-	return text + have + more, nil
+	return out, nil
+}
+
+// keyOf returns what a signature line says of its key: the name and the key id.
+func keyOf(line string) string {
+	name, sig, _ := strings.Cut(strings.TrimPrefix(line, "— "), " ")
+	return name + " " + sig[:min(len(sig), 5)] // 30 bits of the key id
 }
 
 func sorted(heads map[string]Head) []Head {

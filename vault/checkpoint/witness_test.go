@@ -45,8 +45,8 @@ func TestWitness(t *testing.T) {
 	// Nothing new is cosigned again, with another time.
 	again, _, err := checkpoint.Cosign(seen, signed, k, noon.Add(time.Hour))
 	must(t, err)
-	if _, sigs, err = checkpoint.OpenNote(again.Note, []*checkpoint.Witness{k.Witness()}); err != nil {
-		t.Error(err)
+	if _, sigs, err = checkpoint.OpenNote(again.Note, []*checkpoint.Witness{k.Witness()}); err != nil || len(sigs) != 1 || !sigs[0].Time.Equal(noon.Add(time.Hour)) {
+		t.Errorf("cosigned again: %v, %v", sigs, err)
 	}
 	// Two checkpoints further, since the first, or since the beginning.
 	l.take(map[string]int{id(1): 1}, "")

@@ -1,109 +1,103 @@
 package cli
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
-	"math"
-	"slices"
-	"strconv"
-	"strings"
+	"os"
+	"time"
 
-	"github.com/aivault/aivault/cmd/aivault/cli/naming"
-	"github.com/aivault/aivault/crypto/canonical"
-	"github.com/aivault/aivault/vault"
-	"github.com/aivault/aivault/vault/entry"
-	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/checkpoint"
 )
 
 func auditCommand() *command {
 	return &command{
 		name: "audit", usage: "the trail",
-		example: "aivault audit skip log/fffffffffffffff8 --sha256 9f86… --reason 'junk by a stolen credential'",
-		sub: []*command{{
-			name: "skip", args: "SLOT…", usage: "pass over objects that block a journal because they do not verify",
-			about:   "Every slot between the last entry that verifies and the first free one must be named, as its object key, its last part or its number, each with the SHA-256 of what stands there, in the same order: what is passed over is on record for ever. For operators and admins. An entry that verifies cannot be skipped.",
-			example: "aivault audit skip log/fffffffffffffff8 --sha256 9f86… --reason 'junk by a stolen credential'\naivault audit skip 7 8 --sha256 9f86… --sha256 2c62… --artefact team/fraud-detector --reason 'torn upload'",
-			flags: flagList(
-				textFlag("artefact", "NAME", "whose journal is blocked; without it, the vault's own"),
-				listFlag("sha256", "DIGEST", "of the object in the slot; once for each SLOT"),
-				textFlag("reason", "TEXT", "why, for the record"),
-			),
-			json: skipJSON{},
-			run:  runSkip,
-		}},
+		example: "aivault audit verify\naivault audit log --since 24h\naivault audit checkpoint --out checkpoint.json",
+		sub:     []*command{auditVerifyCommand(), auditLogCommand(), auditCheckpointCommand(), auditCosignCommand(), auditSkipCommand()},
 	}
 }
 
-type skipJSON struct {
-	Schema   string   `json:"schema"`
-	Changed  bool     `json:"changed"`
-	Artefact string   `json:"artefact,omitempty"`
-	Slots    []uint64 `json:"slots"`
-	Head     string   `json:"head"`
+// cosignatureJSON is a witness's signature of a checkpoint.
+type cosignatureJSON struct {
+	Witness string    `json:"witness"` // the verifier key
+	Time    time.Time `json:"time"`
 }
 
-func runSkip(ctx context.Context, c *call) error {
-	digests := c.flags.StringSlice("sha256")
-	if len(digests) != len(c.args) {
-		return usage("each SLOT needs its --sha256: %s, %s", plural(len(c.args), "slot"), plural(len(digests), "digest"))
+func cosignaturesJSON(sigs []checkpoint.Cosignature) []cosignatureJSON {
+	out := []cosignatureJSON{}
+	for _, s := range sigs {
+		out = append(out, cosignatureJSON{s.Witness.String(), s.Time.UTC()})
 	}
-	reason := strings.TrimSpace(c.flags.String("reason"))
-	if reason == "" {
-		return usage("--reason is needed: it stays on record")
+	return out
+}
+
+func printCosignatures(w io.Writer, indent string, sigs []checkpoint.Cosignature) {
+	for _, s := range sigs {
+		fmt.Fprintf(w, "%scosigned by %s at %s\n", indent, printable(s.Witness.Name()), timeText(s.Time))
 	}
-	var slots []entry.SkippedSlot
-	for i, a := range c.args {
-		seq, err := parseSlot(a)
+}
+
+// readExport reads a file that audit checkpoint has written, or audit cosign;
+// "-" is standard input.
+func (r *run) readExport(path string) (*checkpoint.Export, error) {
+	in := r.sys.stdin
+	if path == "-" {
+		if err := r.takeStdin("the checkpoint"); err != nil {
+			return nil, err
+		}
+	} else {
+		f, err := os.Open(path)
 		if err != nil {
-			return err
+			return nil, usage("reading the checkpoint: %w", err)
 		}
-		digest, err := canonical.ParseDigest(digests[i])
-		if err != nil {
-			return usage("--sha256 %q: %w", digests[i], err)
-		}
-		slots = append(slots, entry.SkippedSlot{Seq: seq, SHA256: digest})
+		defer f.Close()
+		in = f
 	}
-	slices.SortFunc(slots, func(a, b entry.SkippedSlot) int { return int(int64(a.Seq) - int64(b.Seq)) })
-	addressed, name := "", ""
-	if c.flags.IsSet("artefact") {
-		var err error
-		if addressed, name, err = naming.ParseArtefact(c.flags.String("artefact")); err != nil {
-			return err
-		}
-	} else if strings.HasPrefix(c.args[0], "a/") {
-		return usage("%s lies in the journal of an artefact; name it with --artefact", c.args[0])
-	}
-	p, err := c.findVault(addressed)
+	b, err := io.ReadAll(io.LimitReader(in, checkpoint.MaxExport+1))
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("reading the checkpoint: %w", err)
 	}
-	config, err := c.config(ctx, p)
+	x, err := checkpoint.ParseExport(b)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	head, err := vault.Skip(ctx, config, name, slots, reason)
-	if err != nil {
-		return err
-	}
-	object := skipJSON{Schema: c.out.schema(), Changed: true, Artefact: name, Head: head.String()}
-	for _, s := range slots {
-		object.Slots = append(object.Slots, s.Seq)
-	}
-	return c.out.result(object, object.Head, func(w io.Writer) {
-		fmt.Fprintf(w, "%s passed over; the journal goes on at entry %d\n", plural(len(slots), "slot"), head.Seq)
-	})
+	return x, nil
 }
 
-// parseSlot reads a slot: an object key, the last part of one, or a number.
-func parseSlot(s string) (uint64, error) {
-	last := s[strings.LastIndexByte(s, '/')+1:]
-	if v, err := strconv.ParseUint(last, 16, 64); err == nil && journal.Slot(math.MaxUint64-v) == last && math.MaxUint64-v <= entry.MaxSeq {
-		return math.MaxUint64 - v, nil
+// writeExport gives a file the content of an export: wholly, or not at all. "-"
+// is standard output.
+func (r *run) writeExport(path string, x *checkpoint.Export) error {
+	b, err := x.Marshal()
+	if err != nil {
+		return err
 	}
-	seq, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || seq > entry.MaxSeq {
-		return 0, usage("%q is no slot: name an object such as log/fffffffffffffff8, or a number", s)
+	if path == "-" {
+		_, err := r.out.Write(b)
+		return err
 	}
-	return seq, nil
+	aside := path + ".new"
+	f, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return usage("writing the checkpoint: %w", err)
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(aside, path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the checkpoint: %w", errors.Join(err, os.Remove(aside)))
+	}
+	return nil
+}
+
+// checkGenesis refuses an export of another vault than --genesis names.
+func (r *run) checkGenesis(c checkpoint.Checkpoint) error {
+	if g := r.set.genesis; !g.IsZero() && g != c.Genesis {
+		return conflict("the file is of the vault %s, not of %s", c.Genesis, g)
+	}
+	return nil
 }

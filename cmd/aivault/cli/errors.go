@@ -19,6 +19,7 @@ import (
 	"github.com/aivault/aivault/crypto/identity"
 	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/disposal"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
@@ -113,12 +114,20 @@ func judge(err error) verdict {
 		return verdict{codeDenied, "passphrase", "AIVAULT_PASSPHRASE_FILE names a file with the identity's passphrase; on a terminal you are asked"}
 	case is(entry.ErrUpgrade):
 		return verdict{codeFailure, "upgrade", "install a newer aivault"}
+	case is(checkpoint.ErrFork):
+		return verdict{codeRolledBack, "forked", "somebody has rewritten history, or shows different people different ones: do not trust the storage until it is clear who, and why"}
 	case is(vault.ErrRolledBack):
 		return verdict{codeRolledBack, "rolled-back", "the storage shows less, or other, than was seen before: do not trust it until somebody has found out why"}
 	case is(machine.ErrDamaged):
 		return verdict{codeFailure, "state", "remove the file named: this machine then forgets what it knew of that journal or vault"}
 	case is(vault.ErrJunk):
 		return verdict{codeIntegrity, "integrity", "somebody who is no member has written there; an operator or admin may pass over it: aivault audit skip"}
+	case is(checkpoint.ErrUnknownWitness):
+		return verdict{codeIntegrity, "unwitnessed", "name the witness's key with --witness, as aivault audit cosign printed it"}
+	case is(checkpoint.ErrGap, checkpoint.ErrOlder):
+		return verdict{codeConflict, "conflict", ""}
+	case is(checkpoint.ErrMalformed):
+		return verdict{codeIntegrity, "integrity", "the file is not as aivault wrote it"}
 	case is(vault.ErrIntegrity, journal.ErrUnverifiable, state.ErrUnverifiable, entry.ErrMalformed, entry.ErrChain,
 		seal.ErrCorrupt, seal.ErrFormat, dsse.ErrFormat, dsse.ErrSignature, dsse.ErrNoSignature, custody.ErrMismatch, custody.ErrCorrupt), kind == backends.Corrupt:
 		return verdict{codeIntegrity, "integrity", "what is stored is not what was written; aivault verify finds out how much of it"}

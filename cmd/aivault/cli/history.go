@@ -52,10 +52,13 @@ func runHistory(ctx context.Context, c *call) error {
 		},
 		[]string{"SEQ", "TIME", "BY", "WHAT"},
 		func(e vault.Event) []string {
-			what := e.What
-			if e.Void {
-				what = fmt.Sprintf("void: %s (%s: %s)", e.What, e.Rule, e.Why)
-			}
-			return []string{fmt.Sprint(e.Seq), timeText(e.Time), e.By, what}
+			return []string{fmt.Sprint(e.Seq), timeText(e.Time), e.By, whatHappened(e)}
 		})
+}
+
+func whatHappened(e vault.Event) string {
+	if e.Void {
+		return fmt.Sprintf("void: %s (%s: %s)", e.What, e.Rule, e.Why)
+	}
+	return e.What
 }

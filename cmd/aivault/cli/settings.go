@@ -16,6 +16,7 @@ import (
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/transfer"
 )
@@ -26,6 +27,10 @@ type settings struct {
 	identity string // a source, see identity_source.go; "" for the default file
 	genesis  canonical.Digest
 	pins     []ledger.Pin
+
+	witnesses    []*checkpoint.Witness
+	maxStaleness time.Duration // 0: as policy says
+
 	custody  string
 	json     bool
 	progress string
@@ -83,6 +88,19 @@ func globalSettings() []setting {
 				}
 				return nil
 			}},
+		{name: "witness", value: "KEY", repeat: true, usage: "trust the cosignatures of this witness, as audit cosign printed its key, beside those that policy names; may be repeated",
+			set: func(s *settings, v string) error {
+				for word := range strings.FieldsSeq(v) {
+					w, err := checkpoint.ParseWitness(word)
+					if err != nil {
+						return err
+					}
+					s.witnesses = append(s.witnesses, w)
+				}
+				return nil
+			}},
+		{name: "max-staleness", value: "DURATION", usage: "refuse content whose journal no witness has cosigned for so long",
+			set: func(s *settings, v string) (err error) { s.maxStaleness, err = parseDuration(v); return err }},
 		{name: "custody", value: "SPEC", usage: "where this machine reaches the keeper of keys: local:DIR or object:STORE-URL",
 			set: func(s *settings, v string) error { s.custody = v; return nil }},
 		{name: "json", usage: "print results, and errors, as JSON",

@@ -163,7 +163,7 @@ func (r *run) config(ctx context.Context, p place) (vault.Config, error) {
 		return vault.Config{}, err
 	}
 	return vault.Config{
-		Store: store, Identity: id, Genesis: genesis, Pins: r.set.pins, Now: r.sys.now, Stall: r.set.stall, Jobs: r.set.jobs,
+		Store: store, Identity: id, Genesis: genesis, Pins: r.set.pins, Witnesses: r.set.witnesses, MaxStaleness: r.set.maxStaleness, Now: r.sys.now, Stall: r.set.stall, Jobs: r.set.jobs,
 		Keepers:   func(ctx context.Context) ([]custody.Keeper, error) { return r.keepers(ctx, p) },
 		MemoryFor: r.memoryFor,
 		Tool:      "aivault " + buildVersion().Version,

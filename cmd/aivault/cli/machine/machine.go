@@ -4,6 +4,7 @@
 //	vaults/<id>.json                    where a vault is, its genesis, its keeper, its names
 //	heads/<genesis>/<journal>/<seq>-<hash>   the newest head seen of a journal
 //	cache/<genesis>/<id>                sealed objects, at most [CacheSize] a vault
+//	witness/                            where a witness keeps its key, and what it has cosigned
 //
 // Records are replaced whole (written aside, synced, renamed). A head is an
 // empty file whose name says everything: remembering one makes a file and then
@@ -12,9 +13,9 @@
 // another has seen. Two heads with one number are two histories: the memory of
 // a fork.
 //
-// Nothing here is secret, and nothing is trusted beyond it: cached objects are
-// verified like those from the store. What does not parse is [ErrDamaged],
-// never taken for an empty memory.
+// Nothing here but a witness's key is secret, and nothing is trusted beyond it:
+// cached objects are verified like those from the store. What does not parse is
+// [ErrDamaged], never taken for an empty memory.
 package machine
 
 import (
