@@ -200,6 +200,7 @@ func (c *client) readVault() bool {
 	}
 	c.s.accepted++
 	c.judge(entry.VaultJournal, c.vault.Log().Entries, c.vault.Voids())
+	c.mustStop("", c.vault.Log().Entries)
 	return true
 }
 
@@ -227,6 +228,7 @@ func (c *client) readArtefact(name string) *ledger.Artefact {
 	}
 	c.s.accepted++
 	c.judge(id.String(), a.Log().Entries, st.Voids)
+	c.mustStop(name, a.Log().Entries)
 	holds := 0
 	for _, e := range a.Log().Entries {
 		if e.Kind == state.KindHold && !slices.ContainsFunc(st.Voids, func(v state.Void) bool { return v.At == e.Position() }) {
@@ -280,6 +282,15 @@ func (c *client) judge(id string, entries []*entry.Entry, voids []state.Void) {
 	}
 	for journal, p := range c.vouched {
 		c.mustHold(id, entries, journal, p, "cosigned")
+	}
+}
+
+// mustStop sees that nothing stands in the slot above what was read: a damaged
+// entry must not pass for one that was never written.
+func (c *client) mustStop(name string, entries []*entry.Entry) {
+	key := c.s.prefix(name) + journal.Slot(entries[len(entries)-1].Seq+1)
+	if c.view.Read(key) != nil {
+		c.s.violated("%s accepts %d entries of %q though something stands in %s", c.name, len(entries), name, key)
 	}
 }
 
