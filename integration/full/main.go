@@ -23,6 +23,8 @@ var steps = []struct {
 		[]string{"go", "test", "-count=1", "-timeout=120m", "./vault/keyring", "-run", "Histor", "-args", "-histories=20000", "-real=1000"}},
 	{"every wrong variant of the protocols found out",
 		[]string{"go", "test", "-count=1", "-timeout=60m", "./vault/keyring", "-run", "Mutation"}},
+	{"20,000 random histories under a hostile store, with stolen keys",
+		[]string{"go", "test", "-count=1", "-timeout=120m", "./vault/ledger", "-run", "Sieges", "-args", "-sieges=200"}},
 	{"the store contract, the S3 faults and the life of a model on MinIO as well",
 		[]string{"go", "test", "-count=1", "-timeout=60m", "-tags=full", "./integration"}},
 	{"100 kills of each kind of push and of pull",

@@ -3,6 +3,7 @@ package checkpoint_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,19 +12,25 @@ import (
 	"github.com/aivault/aivault/vault/checkpoint"
 )
 
-// What github.com/transparency-dev/formats v0.1.1 makes of a key and a checkpoint.
-const (
-	theirKey     = "PRIVATE+KEY+witness.example/1+09804adb+BKRvXOSk8hAgTXVbm8qnf5Be0oARU5LFmdwn4WIajqaK"
-	theirWitness = "witness.example/1+09804adb+BCiZKR4RxUw9HjnEqF5saFwG66Cu5yi5cJYUczVxvY+v"
-	theirNote    = `aivault/aeebad4a796fcc2e15dc4c6061b45ed9b373f26adfc798ca7d2d8cc58182718e
-7
-SBNJTRN+FjG7owHVrKtue7eqdM4RhdRWVl71HXN2d7I=
+// theirKey is the key that github.com/transparency-dev/formats v0.1.1 made the
+// example of FORMAT.md §9.3 with.
+const theirKey = "PRIVATE+KEY+witness.example/1+09804adb+BKRvXOSk8hAgTXVbm8qnf5Be0oARU5LFmdwn4WIajqaK"
 
-— witness.example/1 CYBK2wAAAABrCn2xHZwnPFLYbrtmo3b6qZkDuzs5484wHoaAMh/Fwp9PkIuDfNusmdUjoZ1/pX89WdF3hzyOZs/ZA5tlZmabQJuwDw==
-`
-)
+// example returns the code block of FORMAT.md §9 with this info string.
+func example(t testing.TB, info string) string {
+	t.Helper()
+	doc, err := os.ReadFile("../FORMAT.md")
+	must(t, err)
+	_, rest, ok := strings.Cut(string(doc), "\n```"+info+"\n")
+	block, _, end := strings.Cut(rest, "```\n")
+	if !ok || !end {
+		t.Fatalf("FORMAT.md has no example %q", info)
+	}
+	return block
+}
 
 func TestCosignatureVector(t *testing.T) {
+	theirNote, theirWitness := example(t, "text note"), strings.TrimSpace(example(t, "text witness"))
 	w, err := checkpoint.ParseWitness(theirWitness)
 	must(t, err)
 	c, sigs, err := checkpoint.OpenNote(theirNote, []*checkpoint.Witness{w, w})
@@ -111,7 +118,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzParseWitness(f *testing.F) {
-	f.Add(theirWitness)
+	f.Add(strings.TrimSpace(example(f, "text witness")))
 	f.Add(theirKey)
 	f.Fuzz(func(t *testing.T, text string) {
 		if w, err := checkpoint.ParseWitness(text); err == nil && w.String() != text {
@@ -121,7 +128,8 @@ func FuzzParseWitness(f *testing.F) {
 }
 
 func FuzzOpenNote(f *testing.F) {
-	w, err := checkpoint.ParseWitness(theirWitness)
+	theirNote := example(f, "text note")
+	w, err := checkpoint.ParseWitness(strings.TrimSpace(example(f, "text witness")))
 	must(f, err)
 	f.Add(theirNote)
 	f.Add(theirNote + theirNote[strings.Index(theirNote, "—"):])
