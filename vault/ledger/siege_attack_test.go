@@ -46,6 +46,7 @@ var attacks = []string{"hide", "hide tail", "flip", "truncate", "swap", "replay"
 // attack makes storage do something to one client's view.
 func (s *siege) attack(rt *rapid.T) {
 	c := rapid.SampledFrom(s.clients).Draw(rt, "victim")
+	defer s.look(rt, c)
 	what := rapid.SampledFrom(attacks).Draw(rt, "attack")
 	name := rapid.SampledFrom(append([]string{""}, s.names...)).Draw(rt, "journal")
 	keys := c.view.Keys(s.prefix(name))
@@ -76,7 +77,10 @@ func (s *siege) attack(rt *rapid.T) {
 	if len(keys) == 0 {
 		return
 	}
-	key := rapid.SampledFrom(keys).Draw(rt, "key")
+	key := keys[0] // the newest
+	if rapid.Bool().Draw(rt, "older") {
+		key = rapid.SampledFrom(keys).Draw(rt, "key")
+	}
 	switch what {
 	case "hide":
 		c.view.Hide(key)
@@ -98,6 +102,19 @@ func (s *siege) attack(rt *rapid.T) {
 	default:
 		s.forge(rt, c, what, name, keys, key)
 	}
+}
+
+// look mostly lets the victim read at once, before storage heals, and often as a
+// new process.
+func (s *siege) look(rt *rapid.T, c *client) {
+	next := rapid.IntRange(0, 5).Draw(rt, "next")
+	if next == 0 || s.bad != "" {
+		return
+	}
+	if next < 3 {
+		c.stop()
+	}
+	c.readAll()
 }
 
 func (s *siege) damage(rt *rapid.T, v *vaulttest.View, key string) {
