@@ -260,6 +260,12 @@ func (c *client) judge(id string, entries []*entry.Entry, voids []state.Void) {
 			s.violated("%s accepts a gap or another order before entry %d of %.8s", c.name, e.Seq, id)
 		}
 		hashes = append(hashes, sha256.Sum256(e.Raw))
+		if id != entry.VaultJournal && !slices.ContainsFunc(c.vault.Log().Entries, func(v *entry.Entry) bool { return v.Position() == e.Vault }) {
+			s.violated("%s accepts entry %d of %.8s, which cites a vault head that is none", c.name, e.Seq, id)
+		}
+		if e.Kind == state.KindSkip && !slices.Contains(may[e.Kind], s.author(e)) {
+			s.violated("%s accepts that %s passes over slots before %d of %.8s", c.name, s.author(e), e.Seq, id)
+		}
 		fenced = fenced || removed > 0 && e.Vault.Seq >= removed
 		if slices.ContainsFunc(voids, func(v state.Void) bool { return v.At == e.Position() }) {
 			continue
