@@ -41,6 +41,7 @@ crypto/custody/custodytest      = crypto/custody crypto/redact crypto/seal crypt
 vault/entry                     = crypto/canonical crypto/dsse
 vault/state                     = crypto/canonical crypto/dsse crypto/identity vault/entry
 vault/checkpoint                = crypto/canonical crypto/redact vault/entry vault/state
+vault/codec                     =
 vault/manifest                  = crypto/canonical crypto/redact crypto/seal vault/entry
 vault/modelfile                 =
 vault/modelfile/modelfiletest   =

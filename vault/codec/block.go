@@ -1,0 +1,122 @@
+package codec
+
+// blockSize is the number of plaintext bytes of a block: statistics adapt from
+// one to the next.
+const blockSize = 256 << 10
+
+// Modes of a plane.
+const (
+	modeRaw      = 0 // its bytes
+	modeConstant = 1 // one byte, which all of them are
+	modeHuffman  = 2
+)
+
+// streamHeader is the number of bytes that give the lengths of all streams.
+const streamHeader = 3 * streams
+
+// blockEncoder encodes blocks. It is about 1 MiB.
+type blockEncoder struct {
+	coder   coder
+	top     [blockSize]byte // the plane that is expected to gain
+	scratch [blockSize]byte
+}
+
+// room is what encode may touch of dst for a block of n bytes: planes that turn
+// out longer than raw ones included.
+func room(n int) int { return n + n/2 + 1024 }
+
+// encode writes the encoding of a block to dst, which is room(len(src))
+// long, and returns its length.
+func (e *blockEncoder) encode(dst, src []byte, t transform) int {
+	head, elements, tail := t.parts(len(src))
+	dst[0] = t.byte()
+	pos := 1 + copy(dst[1:], src[:head])
+	pos += copy(dst[pos:], src[len(src)-tail:])
+	// All planes but the top one are split to where they stand if they, and those
+	// before them, are raw: usually they are.
+	var p [8][]byte
+	for k := range t.width - 1 {
+		p[k] = dst[pos+k*(elements+1)+1:][:elements]
+	}
+	p[t.width-1] = e.top[:elements]
+	body := src[head : len(src)-tail]
+	if t.width == 1 {
+		p[0] = body
+	}
+	if elements == 0 {
+		return pos
+	}
+	if t.width > 1 {
+		t.split(&p, body)
+	}
+	for k := range t.width {
+		pos += e.plane(dst[pos:], p[k], k == t.width-1)
+	}
+	return pos
+}
+
+// plane writes a plane, which may stand in dst already unless it is the top one.
+func (e *blockEncoder) plane(dst, p []byte, top bool) int {
+	h := sample(p)
+	if entropy(&h) > 8*(1-1.0/32) {
+		return raw(dst, p)
+	}
+	if !spread(&h, p) {
+		h = histogram(p)
+	}
+	if int(h[p[0]]) == len(p) {
+		dst[0], dst[1] = modeConstant, p[0]
+		return 2
+	}
+	l := optimal(&h)
+	if best, last := l.cost(&h), e.coder.lengths.cost(&h); last != none && last-best <= best/512 {
+		l = e.coder.lengths // nearly as good, and neither side builds another
+	}
+	if !top {
+		p = e.scratch[:copy(e.scratch[:], p)]
+	}
+	e.coder.use(&l)
+	dst[0] = modeHuffman
+	pos := 1 + putLengths(dst[1:], &l)
+	sizes := pos
+	pos += streamHeader
+	q := len(p) / streams
+	for k := range streams {
+		n := e.coder.stream(dst[pos:], p[k*q:(k+1)*q])
+		dst[sizes], dst[sizes+1], dst[sizes+2] = byte(n), byte(n>>8), byte(n>>16)
+		sizes += 3
+		pos += n
+	}
+	if pos > worth(len(p)) {
+		return raw(dst, p)
+	}
+	return pos
+}
+
+func raw(dst, p []byte) int {
+	dst[0] = modeRaw
+	return 1 + copy(dst[1:], p)
+}
+
+// putLengths writes the first and the last symbol, then the lengths of their
+// codes and of those between them, two in a byte.
+func putLengths(dst []byte, l *lengths) int {
+	first, last := 0, 255
+	for l[first] == 0 {
+		first++
+	}
+	for l[last] == 0 {
+		last--
+	}
+	dst[0], dst[1] = byte(first), byte(last)
+	pos := 2
+	for s := first; s <= last; s += 2 {
+		b := l[s]
+		if s < last {
+			b |= l[s+1] << 4
+		}
+		dst[pos] = b
+		pos++
+	}
+	return pos
+}
