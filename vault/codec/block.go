@@ -1,8 +1,51 @@
 package codec
 
-// blockSize is the number of plaintext bytes of a block: statistics adapt from
-// one to the next.
-const blockSize = 256 << 10
+import "math/bits"
+
+// Plaintext bytes of a block, of which the last one of a chunk may have fewer.
+// Statistics adapt from one to the next; what each costs speaks for large ones,
+// tensors of a few KiB for small ones.
+const (
+	largeBlock = 128 << 10
+	smallBlock = 16 << 10
+)
+
+// The first byte of a block: log2 of the width, then rotation, phase and size; or
+// that it is a zstd frame.
+const (
+	rotateBit  = 1 << 2
+	phaseShift = 3
+	smallBit   = 1 << 6
+	zstdBit    = 1 << 7
+)
+
+func (t transform) header(size int) byte {
+	b := byte(bits.TrailingZeros8(uint8(t.width))) | byte(t.phase)<<phaseShift
+	if t.rotate {
+		b |= rotateBit
+	}
+	return b | sizeBit(size)
+}
+
+func sizeBit(size int) byte {
+	if size == smallBlock {
+		return smallBit
+	}
+	return 0
+}
+
+// parseHeader returns the block's size, and its transform unless it is a frame.
+func parseHeader(b byte) (t transform, size int, frame, ok bool) {
+	size = largeBlock
+	if b&smallBit != 0 {
+		size = smallBlock
+	}
+	if b&zstdBit != 0 {
+		return t, size, true, b&^smallBit == zstdBit
+	}
+	t = transform{width: 1 << (b & 3), rotate: b&rotateBit != 0, phase: int(b >> phaseShift & 7)}
+	return t, size, false, t.phase < t.width
+}
 
 // Modes of a plane.
 const (
@@ -11,25 +54,28 @@ const (
 	modeHuffman  = 2
 )
 
-// streamHeader is the number of bytes that give the lengths of all streams.
-const streamHeader = 3 * streams
+const (
+	streamHeader = 3 * streams                  // bytes that give the lengths of all streams
+	planeHeader  = 1 + 2 + 256/2 + streamHeader // the most that stands before them
+	touched      = 8                            // by a stream beyond its end
+)
 
-// blockEncoder encodes blocks. It is about 1 MiB.
+// blockEncoder encodes blocks. It takes 0.5 MiB.
 type blockEncoder struct {
 	coder   coder
-	top     [blockSize]byte // the plane that is expected to gain
-	scratch [blockSize]byte
+	top     [largeBlock]byte // the plane that is expected to gain
+	scratch [largeBlock]byte
 }
 
 // room is what encode may touch of dst for a block of n bytes: planes that turn
 // out longer than raw ones included.
 func room(n int) int { return n + n/2 + 1024 }
 
-// encode writes the encoding of a block to dst, which is room(len(src))
-// long, and returns its length.
-func (e *blockEncoder) encode(dst, src []byte, t transform) int {
+// encode writes the encoding of a block of that size, the last of which may be
+// shorter, to dst, which is room(len(src)) long, and returns its length.
+func (e *blockEncoder) encode(dst, src []byte, t transform, size int) int {
 	head, elements, tail := t.parts(len(src))
-	dst[0] = t.byte()
+	dst[0] = t.header(size)
 	pos := 1 + copy(dst[1:], src[:head])
 	pos += copy(dst[pos:], src[len(src)-tail:])
 	// All planes but the top one are split to where they stand if they, and those
@@ -55,13 +101,15 @@ func (e *blockEncoder) encode(dst, src []byte, t transform) int {
 	return pos
 }
 
-// plane writes a plane, which may stand in dst already unless it is the top one.
+// plane writes a plane, which may stand in dst already, with others after it,
+// unless it is the top one.
 func (e *blockEncoder) plane(dst, p []byte, top bool) int {
 	h := sample(p)
-	if entropy(&h) > 8*(1-1.0/32) {
+	if entropy(&h) > 8*(1-gain) {
 		return raw(dst, p)
 	}
-	if !spread(&h, p) {
+	whole := !top || !spread(&h, p)
+	if whole {
 		h = histogram(p)
 	}
 	if int(h[p[0]]) == len(p) {
@@ -71,6 +119,9 @@ func (e *blockEncoder) plane(dst, p []byte, top bool) int {
 	l := optimal(&h)
 	if best, last := l.cost(&h), e.coder.lengths.cost(&h); last != none && last-best <= best/512 {
 		l = e.coder.lengths // nearly as good, and neither side builds another
+	}
+	if whole && planeHeader+l.cost(&h)/8+streams+touched > worth(len(p)) {
+		return raw(dst, p)
 	}
 	if !top {
 		p = e.scratch[:copy(e.scratch[:], p)]

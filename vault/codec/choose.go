@@ -4,7 +4,7 @@ import "math"
 
 const (
 	pieces    = 4        // of a sample
-	pieceSize = 16 << 10 // of a chunk's
+	pieceSize = 16 << 10 // the longest
 	// gain is what a sample must be made smaller by.
 	gain = 1.0 / 32
 	// slower is what zstd must be better by than planes, which are several times
@@ -33,30 +33,56 @@ func spot(buf, b []byte, size int) []byte {
 // the transform, nil if it is to be looked for in each block.
 func (e *Encoder) choose(src []byte, kind Kind) (string, *transform) {
 	var buf [pieces * pieceSize]byte
-	s := spot(buf[:0], src, pieceSize)
-	name, best, t := None, 1-gain, (*transform)(nil)
+	piece := max(pieceSize/4, min(pieceSize, len(src)/256)) &^ 7
+	s := spot(buf[:0], src, piece)
+	var t *transform
+	best := 1.0
 	for _, c := range candidates(kind) {
-		if x := c.estimate(s); x < best-wider || t == nil && x < best {
-			name, best, t = planes, x, &c
+		if x := c.estimate(s); t == nil || x < best-wider {
+			best, t = x, &c
+		}
+		if best <= 1-gain {
+			break
 		}
 	}
-	if kind == Unknown {
+	switch kind {
+	case Text:
+		if e.frameRatio(s) <= 1-gain {
+			return zstd1, nil
+		}
+		return None, nil
+	case Unknown:
 		var g guesser
-		// More blocks than the sample shows may gain, hence a lower bar.
-		if x := g.look(s); x < best {
-			name, best = planes, x
+		best = g.look(s)
+		fallthrough
+	case Bytes:
+		// Blocks may be frames, too: one frame of all must be better in most.
+		mixed, frames := 0.0, 0.0
+		for at := 0; at < len(s); at += piece {
+			part := s[at:min(at+piece, len(s))]
+			n := float64(len(part))
+			x := e.frameRatio(part)
+			frames += x * n
+			mixed += min(x+slower, best) * n
 		}
-	}
-	if kind == Unknown || kind == Text || kind == Bytes {
-		e.buf = e.compress(e.buf[:0], s)
-		if x := float64(len(e.buf)) / float64(len(s)); x < best-slower || kind == Text && x < best {
+		best = mixed / float64(len(s))
+		if x := frames / float64(len(s)); x <= min(best, 1-gain) {
 			return zstd1, nil
 		}
 	}
-	return name, t
+	if best > 1-gain {
+		return None, nil
+	}
+	return planes, t
 }
 
-// candidates are the transforms that may suit a kind.
+// frameRatio is what zstd leaves of s, as a part of it.
+func (e *Encoder) frameRatio(s []byte) float64 {
+	e.buf = e.compress(e.buf[:0], s)
+	return float64(len(e.buf)) / float64(len(s))
+}
+
+// candidates are the transforms that may suit a kind, the likely one first.
 func candidates(kind Kind) []transform {
 	switch kind {
 	case BF16, F16:
@@ -64,7 +90,7 @@ func candidates(kind Kind) []transform {
 	case F32:
 		return []transform{{width: 4, rotate: true}, {width: 4}}
 	case F64:
-		return []transform{{width: 8, rotate: true}, {width: 8}}
+		return []transform{{width: 8}, {width: 8, rotate: true}}
 	case Bytes:
 		return []transform{{width: 1}}
 	}

@@ -51,20 +51,51 @@ func (d *Decoder) Decode(dst, src []byte, name string, length int) ([]byte, erro
 }
 
 // planes decodes the blocks of src to dst, or with a nil dst finds out whether
-// they are as many as length bytes need.
-func (d *Decoder) planes(dst, src []byte, length int) (err error) {
-	for at := 0; at < length; at += blockSize {
-		n := min(length-at, blockSize)
+// they are what length bytes need.
+func (d *Decoder) planes(dst, src []byte, length int) error {
+	for at := 0; at < length; {
+		if len(src) == 0 {
+			return corrupt("blocks for %d of %d bytes", at, length)
+		}
+		t, size, frame, ok := parseHeader(src[0])
+		if !ok {
+			return corrupt("a block that begins with %#x", src[0])
+		}
+		n := min(length-at, size)
 		var block []byte
 		if dst != nil {
 			block = dst[at : at+n : at+n]
 		}
-		if src, err = d.block.decode(block, src, n); err != nil {
+		var err error
+		if frame {
+			src, err = d.frame(block, src[1:], n)
+		} else {
+			src, err = d.block.decode(block, src[1:], n, t)
+		}
+		if err != nil {
 			return err
 		}
+		at += n
 	}
 	if len(src) > 0 {
 		return corrupt("%d bytes after the last block", len(src))
 	}
 	return nil
+}
+
+// frame decodes a block of n bytes that is a frame, as planes does.
+func (d *Decoder) frame(dst, src []byte, n int) (rest []byte, err error) {
+	if len(src) < frameHeader {
+		return nil, corrupt("a block is cut short")
+	}
+	size := int(src[0]) | int(src[1])<<8 | int(src[2])<<16
+	src = src[frameHeader:]
+	if size > len(src) {
+		return nil, corrupt("a block is cut short")
+	}
+	if dst == nil {
+		return src[size:], checkFrame(src[:size], n)
+	}
+	_, err = d.decompress(dst[:0], src[:size], n)
+	return src[size:], err
 }

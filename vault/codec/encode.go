@@ -8,7 +8,7 @@ import (
 
 // Spare is how many bytes more than src dst must have room for, so that Encode
 // allocates nothing for planes.
-const Spare = blockSize
+const Spare = largeBlock
 
 // Encoder encodes chunks. It takes at most 16 MiB, and 1 MiB as long as it meets
 // no text. It is not safe for concurrent use.
@@ -21,11 +21,15 @@ type Encoder struct {
 // NewEncoder returns an encoder.
 func NewEncoder() *Encoder { return new(Encoder) }
 
+// minLength is what it takes to be worth the trouble, in bytes. (Shorter frames
+// also need not declare how long they are.)
+const minLength = 256
+
 // Encode appends to dst the encoding of src, of at most MaxLength bytes, and
 // returns its name; None, and dst as it was, where less than about 3 % would be
 // gained, or a sample of at most 64 KiB says so.
 func (e *Encoder) Encode(dst, src []byte, kind Kind) (name string, out []byte) {
-	if kind == Opaque || len(src) > MaxLength || worth(len(src)) <= 0 {
+	if kind == Opaque || len(src) > MaxLength || len(src) < minLength {
 		return None, dst
 	}
 	name, t := e.choose(src, kind)
@@ -43,21 +47,56 @@ func (e *Encoder) Encode(dst, src []byte, kind Kind) (name string, out []byte) {
 	return name, out
 }
 
-// planes encodes src block by block, under t or, if that is nil, under what
-// looks best for each block.
+// planes encodes src block by block: under t or, if that is nil, under what looks
+// best for each. Elements of one byte go in small blocks, and any of them may be
+// better off as a frame: such are the tables and the constants between weights.
 func (e *Encoder) planes(dst, src []byte, t *transform) []byte {
-	start := len(dst)
+	pos := len(dst)
 	dst = slices.Grow(dst, len(src)+Spare)
 	out := dst[:cap(dst)]
 	var g guesser
 	for len(src) > 0 {
-		block := src[:min(len(src), blockSize)]
-		src = src[len(block):]
-		by := t
+		region := src[:min(len(src), largeBlock)]
+		src = src[len(region):]
+		by, size := t, largeBlock
 		if by == nil {
-			by = g.guess(block)
+			by = g.guess(region)
 		}
-		start += e.block.encode(out[start:], block, *by)
+		if by.width == 1 {
+			size = smallBlock
+		}
+		for len(region) > 0 {
+			block := region[:min(len(region), size)]
+			region = region[len(block):]
+			n := e.block.encode(out[pos:], block, *by, size)
+			if (t == nil || t.width == 1) && len(block) >= minLength {
+				n = e.frame(out[pos:], block, n, size)
+			}
+			pos += n
+		}
 	}
-	return out[:start]
+	return out[:pos]
 }
+
+// frame replaces the n bytes at dst that encode a block by a frame, if a probe
+// of the block says that this is much shorter.
+func (e *Encoder) frame(dst, block []byte, n, size int) int {
+	probe := block[:min(len(block), 4<<10)]
+	e.buf = e.compress(e.buf[:0], probe)
+	if float64(len(e.buf)) > (float64(n)/float64(len(block)))*float64(len(probe)) {
+		return n
+	}
+	if len(probe) < len(block) {
+		e.buf = e.compress(e.buf[:0], block)
+	}
+	if 1+frameHeader+len(e.buf) >= n {
+		return n
+	}
+	f := len(e.buf)
+	dst[0] = zstdBit | sizeBit(size)
+	dst[1], dst[2], dst[3] = byte(f), byte(f>>8), byte(f>>16)
+	return 1 + frameHeader + copy(dst[1+frameHeader:], e.buf)
+}
+
+// frameHeader is the number of bytes that give the length of a block's frame.
+const frameHeader = 3

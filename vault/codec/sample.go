@@ -6,7 +6,7 @@ import "math"
 // it, or of all of it if it is short.
 func sample(p []byte) (h [256]uint32) {
 	const piece, part = 512, 16
-	if len(p) < 8*piece*part {
+	if len(p) < 4*piece*part {
 		return histogram(p)
 	}
 	for i := 0; i+piece <= len(p); i += piece * part {
@@ -37,8 +37,11 @@ func spread(h *[256]uint32, p []byte) bool {
 	for h[last] == 0 {
 		last--
 	}
+	if first == last {
+		return false // perhaps a constant
+	}
 	first = min(first, max(0, last+2-window+1), 256-window)
-	if last >= first+window || first == last {
+	if last >= first+window {
 		return false
 	}
 	var outside uint64

@@ -15,21 +15,6 @@ type transform struct {
 // group is the number of elements whose planes are interleaved together.
 const group = 8
 
-// byte is the transform's spelling: log2 of the width, rotation, phase.
-func (t transform) byte() byte {
-	b := byte(bits.TrailingZeros8(uint8(t.width))) | byte(t.phase)<<4
-	if t.rotate {
-		b |= 1 << 3
-	}
-	return b
-}
-
-// parseTransform refuses bytes that no transform is spelt as.
-func parseTransform(b byte) (transform, bool) {
-	t := transform{width: 1 << (b & 3), rotate: b&(1<<3) != 0, phase: int(b >> 4)}
-	return t, t.phase < t.width && t.byte() == b
-}
-
 // parts are the lengths of what a block of n bytes consists of: bytes before
 // the first element, elements in whole groups, bytes after them.
 func (t transform) parts(n int) (head, elements, tail int) {
