@@ -1,12 +1,20 @@
 package integration_test
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/aivault/aivault/vault/codec"
 )
 
 // TestRecovery opens a vault as docs/recovery.md says: with the stock age
@@ -16,13 +24,7 @@ func TestRecovery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := regexp.MustCompile("(?s)```python\n(.*?)```").FindSubmatch(text)
-	if script == nil {
-		t.Fatal("docs/recovery.md holds no script")
-	}
-	if n := strings.Count(string(script[1]), "\n"); n > 200 {
-		t.Errorf("the script has %d lines, more than 200", n)
-	}
+	scripts := recoveryScripts(t)
 	bin := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "age"), "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
 		t.Fatalf("building age: %v: %s", err, out)
@@ -68,11 +70,103 @@ func TestRecovery(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%d keys (%v)", len(files), err)
 	}
-	recover := filepath.Join(h.dir, "recover.py")
-	if err := os.WriteFile(recover, script[1], 0o644); err != nil {
-		t.Fatal(err)
-	}
+	recover := filepath.Join(scripts, "recover.py")
 	out := filepath.Join(h.dir, "recovered")
 	by("python3", recover, vault, h.identity(), files[0], "fraud-detector", out)
 	sameTree(t, model, out)
+}
+
+// recoveryScripts writes the two scripts of docs/recovery.md to a directory.
+func recoveryScripts(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/recovery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts := regexp.MustCompile("(?s)```python\n(.*?)```").FindAllSubmatch(text, -1)
+	names := []string{"recover.py", "decode.py"}
+	if len(scripts) != len(names) {
+		t.Fatalf("docs/recovery.md holds %d scripts, not %d", len(scripts), len(names))
+	}
+	dir := t.TempDir()
+	for i, name := range names {
+		if n := strings.Count(string(scripts[i][1]), "\n"); n > 200 {
+			t.Errorf("%s has %d lines, more than 200", name, n)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), scripts[i][1], 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestRecoveryDecodes has decode.py decode what the codec encodes, and the
+// vectors of FORMAT.md.
+func TestRecoveryDecodes(t *testing.T) {
+	script := filepath.Join(recoveryScripts(t), "decode.py")
+	decode := func(name string, encoded []byte, length int) []byte {
+		t.Helper()
+		cmd := exec.Command("python3", script, name, strconv.Itoa(length))
+		cmd.Stdin = bytes.NewReader(encoded)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", name, err, &stderr)
+		}
+		return out
+	}
+	doc, err := os.ReadFile("../vault/FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	vectors := regexp.MustCompile("(?s)```text (planes-1|zstd-1)[^\n]*\nplaintext ([0-9a-f]+)\nencoded ([0-9a-f]+)\n```").FindAllSubmatch(doc, -1)
+	if len(vectors) < 4 {
+		t.Errorf("FORMAT.md has %d vectors of encodings", len(vectors))
+	}
+	for _, v := range vectors {
+		plain, err := hex.DecodeString(string(v[2]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded, err := hex.DecodeString(string(v[3]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(decode(string(v[1]), encoded, len(plain)), plain) {
+			t.Errorf("the vector %s decodes to other bytes", v[3])
+		}
+	}
+
+	r := rand.New(rand.NewPCG(1, 2))
+	var f64, f32, bf16, u8 []byte
+	for range 70_000 {
+		x := r.NormFloat64()
+		f64 = binary.LittleEndian.AppendUint64(f64, math.Float64bits(x))
+		f32 = binary.LittleEndian.AppendUint32(f32, math.Float32bits(float32(x)))
+		bf16 = binary.LittleEndian.AppendUint16(bf16, uint16(math.Float32bits(float32(x))>>16))
+		u8 = append(u8, byte(int8(x*10)))
+	}
+	e := codec.NewEncoder()
+	for _, c := range []struct {
+		kind codec.Kind
+		data []byte
+	}{
+		{codec.F64, f64[:200_003]},
+		{codec.Unknown, f64[5:200_000]},
+		{codec.F32, f32},
+		{codec.Unknown, f32[3:]},
+		{codec.BF16, bf16},
+		{codec.Bytes, append(make([]byte, 20_000), u8...)},
+		{codec.Text, bytes.Repeat([]byte("some words and more words\n"), 1000)},
+		{codec.Opaque, u8},
+	} {
+		name, out := e.Encode(nil, c.data, c.kind)
+		if name == codec.None {
+			out = c.data
+		}
+		if !bytes.Equal(decode(name, out, len(c.data)), c.data) {
+			t.Errorf("kind %d, %s: decodes to other bytes", c.kind, name)
+		}
+	}
 }

@@ -44,7 +44,7 @@ func parseHeader(b byte) (t transform, size int, frame, ok bool) {
 		return t, size, true, b&^smallBit == zstdBit
 	}
 	t = transform{width: 1 << (b & 3), rotate: b&rotateBit != 0, phase: int(b >> phaseShift & 7)}
-	return t, size, false, t.phase < t.width
+	return t, size, false, t.phase < t.width && (t.width > 1 || !t.rotate)
 }
 
 // Modes of a plane.
