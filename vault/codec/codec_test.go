@@ -219,6 +219,31 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// No beginning of an encoding is one, and none of its bytes may become another
+// without being noticed or decoding to as many bytes.
+func TestDecodeMutations(t *testing.T) {
+	e, d := NewEncoder(), NewDecoder()
+	for _, src := range [][]byte{rows(500, BF16), gaussian(1500, 0.02, F32)[1:], text(600)} {
+		name, enc := e.Encode(nil, src, Unknown)
+		if name == None {
+			t.Fatalf("%d bytes are not encoded", len(src))
+		}
+		for n := range enc {
+			if _, err := d.Decode(nil, enc[:n], name, len(src)); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("%s: the first %d of %d bytes decode (%v)", name, n, len(enc), err)
+			}
+			for _, by := range []byte{1, 0x80, 0xff} {
+				bad := bytes.Clone(enc)
+				bad[n] ^= by
+				out, err := d.Decode(nil, bad, name, len(src))
+				if err != nil && !errors.Is(err, ErrCorrupt) || err == nil && len(out) != len(src) {
+					t.Fatalf("%s: byte %d changed: %d bytes (%v)", name, n, len(out), err)
+				}
+			}
+		}
+	}
+}
+
 // What is refused for its lengths costs no memory, whatever it claims.
 func TestBombsAreCheap(t *testing.T) {
 	d := NewDecoder()

@@ -99,9 +99,12 @@ func next(src []byte, n int) (f frame, rest []byte, err error) {
 
 // huffman reads what stands before the streams, and finds their ends.
 func (f *frame) huffman(src []byte) (rest []byte, err error) {
+	if len(src) < 2 {
+		return nil, corrupt("a code is cut short")
+	}
 	first, last := int(src[0]), int(src[1])
 	if first >= last || len(src) < 2+(last-first)/2+1+streamHeader {
-		return nil, corrupt("a code is cut short")
+		return nil, corrupt("a code is cut short, or of no symbols")
 	}
 	src = src[2:]
 	for s := first; s <= last; s++ {

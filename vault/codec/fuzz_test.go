@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// fuzzLength bounds what a run takes: three large blocks.
-const fuzzLength = 400_000
+// fuzzLength bounds what a run takes: two small blocks and a bit.
+const fuzzLength = 40_000
 
 func seeds() [][]byte {
-	f64 := gaussian(3000, 0.02, F64)
+	f64 := gaussian(200, 0.02, F64)
 	return [][]byte{
-		rows(9000, BF16), gaussian(9000, 0.02, F16), gaussian(5000, 0.02, F32)[3:], f64, f64[5:],
-		gaussian(40_000, 0.02, Bytes), text(20_000), make([]byte, 300_000), append(text(17_000), rows(70_000, BF16)...),
+		rows(900, BF16), gaussian(1000, 0.02, F16), gaussian(500, 0.02, F32)[3:], f64, f64[5:],
+		gaussian(2000, 0.02, Bytes), text(2000), make([]byte, 20_000), append(text(1024), rows(900, BF16)...),
 	}
 }
 
