@@ -117,7 +117,7 @@ func (e *blockEncoder) plane(dst, p []byte, top bool) int {
 		return 2
 	}
 	l := optimal(&h)
-	if best, last := l.cost(&h), e.coder.lengths.cost(&h); last != none && last-best <= best/512 {
+	if best, last := l.cost(&h), e.coder.lengths.cost(&h); last != noCode && last-best <= best/256 {
 		l = e.coder.lengths // nearly as good, and neither side builds another
 	}
 	if whole && planeHeader+l.cost(&h)/8+streams+touched > worth(len(p)) {

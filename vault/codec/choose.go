@@ -14,6 +14,8 @@ const (
 	// transform: the wider, the fewer symbols of the sample a plane has, and the
 	// less they say.
 	wider = 0.01
+	// fewest is the number of elements below which a plane says nothing.
+	fewest = 512
 )
 
 // spot returns pieces of b from all over it, joined; b itself if it is short.
@@ -166,8 +168,12 @@ func (g *guesser) look(s []byte) float64 {
 	if noise {
 		return g.ratio
 	}
+	widest := 8
+	for widest > 2 && len(s)/widest < fewest {
+		widest /= 2
+	}
 	// A plane of a transform that does not rotate is a lane, or several merged.
-	for width := 1; width <= 8; width *= 2 {
+	for width := 1; width <= widest; width *= 2 {
 		sum := 0.0
 		for k := range width {
 			h := lanes[k]
@@ -181,7 +187,7 @@ func (g *guesser) look(s []byte) float64 {
 		g.consider(transform{width: width}, sum/float64(8*width))
 	}
 	short := s[:min(len(s), pieceSize)]
-	for width := 2; width <= 8; width *= 2 {
+	for width := 2; width <= widest; width *= 2 {
 		for phase := range width {
 			t := transform{width: width, rotate: true, phase: phase}
 			g.consider(t, t.estimate(short))

@@ -9,7 +9,7 @@ import (
 const (
 	maxBits  = 11           // of a code
 	fullCode = 1 << maxBits // Kraft sum of a complete code, in units of 2^-maxBits
-	none     = -1
+	noCode   = -1
 )
 
 // lengths are the lengths in bits of the codes of all symbols, 0 for one that
@@ -50,13 +50,13 @@ func (l *lengths) complete() bool {
 	return sum == fullCode
 }
 
-// cost is the length in bits of what has this histogram, or none if l has no
-// code for a symbol of it.
+// cost is the length in bits of what has this histogram, or noCode if l has none
+// for a symbol of it.
 func (l *lengths) cost(h *[256]uint32) int {
 	sum := 0
 	for s, n := range h {
 		if n > 0 && l[s] == 0 {
-			return none
+			return noCode
 		}
 		sum += int(n) * int(l[s])
 	}

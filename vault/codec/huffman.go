@@ -1,6 +1,9 @@
 package codec
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // A plane is coded in four streams of equally many symbols, which a processor
 // decodes side by side.
@@ -83,12 +86,15 @@ type table struct {
 	lengths lengths
 	// single[x] is symbol | length<<8 of the code that the bits x begin with.
 	single [fullCode]uint16
-	// multi[x] is what the bits x begin with: up to six symbols in the low bytes,
-	// the bits they take <<48, their number <<56.
-	multi [fullCode]uint64
+	// multi[1<<n|x] is what the n bits x begin with: up to six symbols in the low
+	// bytes, the bits they take <<48, their number <<56.
+	multi [2 * fullCode]uint64
 }
 
-const multiSymbols = 6
+const (
+	multiSymbols = 6
+	symbolBits   = 1<<48 - 1
+)
 
 // use makes t decode l, which is complete.
 func (t *table) use(l *lengths) {
@@ -105,19 +111,35 @@ func (t *table) use(l *lengths) {
 			t.single[x] = uint16(s) | uint16(n)<<8
 		}
 	}
-	for x := range t.multi {
-		var symbols, count, used uint64
-		for count < multiSymbols {
-			e := uint64(t.single[x>>(used&63)])
-			if used+e>>8 > maxBits {
-				break
+	// After the first symbol, of n bits, comes what i>>n holds: the same bits but
+	// for the first n.
+	for top := 2; top <= fullCode; top *= 2 {
+		for i := top; i < 2*top; i++ {
+			e := uint64(t.single[i-top])
+			n := e >> 8
+			rest := i >> (n & 15)
+			switch r := t.multi[rest]; {
+			case rest == 0:
+				t.multi[i] = 0
+			case r>>56 < multiSymbols:
+				t.multi[i] = e&255 | r<<8&symbolBits + r&^symbolBits + n<<48 + 1<<56
+			default:
+				t.multi[i] = t.first(i)
 			}
-			symbols |= e & 255 << (8 * count & 63)
-			used += e >> 8
-			count++
 		}
-		t.multi[x] = symbols | used<<48 | count<<56
 	}
+}
+
+// first makes an entry of multi of no more symbols than it can hold.
+func (t *table) first(i int) uint64 {
+	var symbols, used, count uint64
+	for rest := i; count < multiSymbols; count++ {
+		e := uint64(t.single[rest-1<<(bits.Len(uint(rest))-1)])
+		rest >>= e >> 8
+		symbols |= e & 255 << (8 * count)
+		used += e >> 8
+	}
+	return symbols | used<<48 | count<<56
 }
 
 const (
@@ -159,72 +181,72 @@ func (t *table) decode(dst, src []byte, begin [streams]int, end int) bool {
 // beyond its symbols the next one overwrites; the last ones, rest does. It is
 // unrolled by hand, which makes it twice as fast.
 func (t *table) rounds(dst, src []byte, o *[streams]int, p *[streams]uint, n int) {
-	q := len(dst) / streams
+	q, m := len(dst)/streams, (*[fullCode]uint64)(t.multi[fullCode:])
 	o0, o1, o2, o3 := o[0], o[1]+q, o[2]+2*q, o[3]+3*q
 	p0, p1, p2, p3 := p[0], p[1], p[2], p[3]
 	for range n {
 		w := load(src[p0>>3:p0>>3+8]) >> (p0 & 7)
-		e := t.multi[w%fullCode]
+		e := m[w%fullCode]
 		store(dst[o0:o0+8], e)
 		o0, p0, w = o0+int(e>>56), p0+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o0:o0+8], e)
 		o0, p0, w = o0+int(e>>56), p0+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o0:o0+8], e)
 		o0, p0, w = o0+int(e>>56), p0+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o0:o0+8], e)
 		o0, p0, w = o0+int(e>>56), p0+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o0:o0+8], e)
 		o0, p0, w = o0+int(e>>56), p0+uint(e>>48&15), w>>(e>>48&15)
 		w = load(src[p1>>3:p1>>3+8]) >> (p1 & 7)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o1:o1+8], e)
 		o1, p1, w = o1+int(e>>56), p1+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o1:o1+8], e)
 		o1, p1, w = o1+int(e>>56), p1+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o1:o1+8], e)
 		o1, p1, w = o1+int(e>>56), p1+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o1:o1+8], e)
 		o1, p1, w = o1+int(e>>56), p1+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o1:o1+8], e)
 		o1, p1, w = o1+int(e>>56), p1+uint(e>>48&15), w>>(e>>48&15)
 		w = load(src[p2>>3:p2>>3+8]) >> (p2 & 7)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o2:o2+8], e)
 		o2, p2, w = o2+int(e>>56), p2+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o2:o2+8], e)
 		o2, p2, w = o2+int(e>>56), p2+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o2:o2+8], e)
 		o2, p2, w = o2+int(e>>56), p2+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o2:o2+8], e)
 		o2, p2, w = o2+int(e>>56), p2+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o2:o2+8], e)
 		o2, p2, w = o2+int(e>>56), p2+uint(e>>48&15), w>>(e>>48&15)
 		w = load(src[p3>>3:p3>>3+8]) >> (p3 & 7)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o3:o3+8], e)
 		o3, p3, w = o3+int(e>>56), p3+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o3:o3+8], e)
 		o3, p3, w = o3+int(e>>56), p3+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o3:o3+8], e)
 		o3, p3, w = o3+int(e>>56), p3+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o3:o3+8], e)
 		o3, p3, w = o3+int(e>>56), p3+uint(e>>48&15), w>>(e>>48&15)
-		e = t.multi[w%fullCode]
+		e = m[w%fullCode]
 		store(dst[o3:o3+8], e)
 		o3, p3, w = o3+int(e>>56), p3+uint(e>>48&15), w>>(e>>48&15)
 	}

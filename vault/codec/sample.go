@@ -46,9 +46,14 @@ func spread(h *[256]uint32, p []byte) bool {
 	}
 	var outside uint64
 	base := uint64(first) * 0x0101010101010101
-	for i := 0; i <= len(p)-8; i += 8 {
-		// A byte below the base borrows, and is seen by that; one above the window
-		// has a high bit left.
+	// A byte below the base borrows, and is seen by that; one above the window has
+	// a high bit left.
+	i := 0
+	for ; i <= len(p)-32; i += 32 {
+		q := (*[32]byte)(p[i : i+32])
+		outside |= (load(q[:8]) - base) | (load(q[8:16]) - base) | (load(q[16:24]) - base) | (load(q[24:]) - base)
+	}
+	for ; i <= len(p)-8; i += 8 {
 		outside |= load(p[i:i+8]) - base
 	}
 	if outside&((256-window)*0x0101010101010101) != 0 {
