@@ -34,13 +34,12 @@ func spot(buf, b []byte, size int) []byte {
 // choose returns the encoding that a sample of src speaks for, and for planes
 // the transform, nil if it is to be looked for in each block.
 func (e *Encoder) choose(src []byte, kind Kind) (string, *transform) {
-	var buf [pieces * pieceSize]byte
-	piece := max(pieceSize/4, min(pieceSize, len(src)/256)) &^ 7
-	s := spot(buf[:0], src, piece)
+	piece := max(pieceSize/8, min(pieceSize, len(src)/512)) &^ 7
+	s := spot(e.spot[:0], src, piece)
 	var t *transform
 	best := 1.0
 	for _, c := range candidates(kind) {
-		if x := c.estimate(s); t == nil || x < best-wider {
+		if x := c.estimate(&e.guess.scratch, s); t == nil || x < best-wider {
 			best, t = x, &c
 		}
 		if best <= 1-gain {
@@ -54,8 +53,7 @@ func (e *Encoder) choose(src []byte, kind Kind) (string, *transform) {
 		}
 		return None, nil
 	case Unknown:
-		var g guesser
-		best = g.look(s)
+		best = e.guess.look(s)
 		fallthrough
 	case Bytes:
 		// Blocks may be frames, too: one frame of all must be better in most.
@@ -100,13 +98,12 @@ func candidates(kind Kind) []transform {
 }
 
 // estimate returns what a Huffman code would leave of s under t, as a part of
-// it; the constant costs of a block are not in it.
-func (t transform) estimate(s []byte) float64 {
+// it; the constant costs of a block are not in it. planes is for scratch.
+func (t transform) estimate(planes *[pieces * pieceSize]byte, s []byte) float64 {
 	head, elements, _ := t.parts(len(s))
 	if elements == 0 {
 		return 1
 	}
-	var planes [pieces * pieceSize]byte
 	var p [8][]byte
 	for k := range t.width {
 		p[k] = planes[k*elements:][:elements]
@@ -133,9 +130,10 @@ func bitsOf(h *[256]uint32) float64 {
 // A guesser finds transforms for bytes of which nothing is known. Blocks that
 // look like the one before get the same.
 type guesser struct {
-	lanes [8]float64 // entropy of every eighth byte of the last block, by its place
-	last  transform
-	ratio float64 // what is estimated to be left
+	scratch [pieces * pieceSize]byte
+	lanes   [8]float64 // entropy of every eighth byte of the last block, by its place
+	last    transform
+	ratio   float64 // what is estimated to be left
 }
 
 func (g *guesser) guess(block []byte) *transform {
@@ -190,7 +188,7 @@ func (g *guesser) look(s []byte) float64 {
 	for width := 2; width <= widest; width *= 2 {
 		for phase := range width {
 			t := transform{width: width, rotate: true, phase: phase}
-			g.consider(t, t.estimate(short))
+			g.consider(t, t.estimate(&g.scratch, short))
 		}
 	}
 	return g.ratio

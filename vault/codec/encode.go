@@ -14,6 +14,8 @@ const Spare = largeBlock
 // no text. It is not safe for concurrent use.
 type Encoder struct {
 	block blockEncoder
+	guess guesser
+	spot  [pieces * pieceSize]byte
 	zstd  *zstd.Encoder // made when first needed
 	buf   []byte        // what a sample encodes to
 }
@@ -54,13 +56,13 @@ func (e *Encoder) planes(dst, src []byte, t *transform) []byte {
 	pos := len(dst)
 	dst = slices.Grow(dst, len(src)+Spare)
 	out := dst[:cap(dst)]
-	var g guesser
+	e.guess.ratio = 0 // nothing is known of what came before
 	for len(src) > 0 {
 		region := src[:min(len(src), largeBlock)]
 		src = src[len(region):]
 		by, size := t, largeBlock
 		if by == nil {
-			by = g.guess(region)
+			by = e.guess.guess(region)
 		}
 		if by.width == 1 {
 			size = smallBlock
@@ -78,17 +80,13 @@ func (e *Encoder) planes(dst, src []byte, t *transform) []byte {
 	return out[:pos]
 }
 
-// frame replaces the n bytes at dst that encode a block by a frame, if a probe
-// of the block says that this is much shorter.
+// frame replaces the n bytes at dst that encode a block by a frame, if that is
+// shorter, as it is if the block repeats itself.
 func (e *Encoder) frame(dst, block []byte, n, size int) int {
-	probe := block[:min(len(block), 4<<10)]
-	e.buf = e.compress(e.buf[:0], probe)
-	if float64(len(e.buf)) > (float64(n)/float64(len(block)))*float64(len(probe)) {
+	if !repeats(block) {
 		return n
 	}
-	if len(probe) < len(block) {
-		e.buf = e.compress(e.buf[:0], block)
-	}
+	e.buf = e.compress(e.buf[:0], block)
 	if 1+frameHeader+len(e.buf) >= n {
 		return n
 	}

@@ -118,14 +118,15 @@ func (t *table) use(l *lengths) {
 			e := uint64(t.single[i-top])
 			n := e >> 8
 			rest := i >> (n & 15)
-			switch r := t.multi[rest]; {
-			case rest == 0:
-				t.multi[i] = 0
-			case r>>56 < multiSymbols:
-				t.multi[i] = e&255 | r<<8&symbolBits + r&^symbolBits + n<<48 + 1<<56
-			default:
-				t.multi[i] = t.first(i)
+			r := t.multi[rest]
+			v := e&255 | r<<8&symbolBits + r&^symbolBits + n<<48 + 1<<56
+			if r>>56 == multiSymbols {
+				v = t.first(i)
 			}
+			if rest == 0 { // not all of the first
+				v = 0
+			}
+			t.multi[i] = v
 		}
 	}
 }

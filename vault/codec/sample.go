@@ -1,6 +1,9 @@
 package codec
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // sample returns the histogram of a sixteenth of a plane, in pieces from all over
 // it, or of all of it if it is short.
@@ -81,4 +84,27 @@ func entropy(h *[256]uint32) float64 {
 		return 0
 	}
 	return math.Log2(n) - sum/n + (symbols-1)/(2*n*math.Ln2)
+}
+
+// repeats reports whether a part of the four bytes at each place have been met
+// before, in some stretch of a block: then zstd may gain more than planes, and is
+// worth its time. Weights do not repeat.
+func repeats(block []byte) bool {
+	const stretches, size, part = 4, 512, 64
+	for at := 0; at+size <= len(block); at += max(size, len(block)/stretches&^7) {
+		var last [1 << 8]uint16 // by hash, the place after which they stood last
+		p, n := block[at:at+size], 0
+		for i := 0; i <= len(p)-4; i++ {
+			x := binary.LittleEndian.Uint32(p[i : i+4])
+			before := &last[x*0x9e3779b1>>24]
+			if *before > 0 && binary.LittleEndian.Uint32(p[*before-1:]) == x {
+				n++
+			}
+			*before = uint16(i + 1)
+		}
+		if n > size/part {
+			return true
+		}
+	}
+	return false
 }
