@@ -45,6 +45,7 @@ vault/codec                     =
 vault/manifest                  = crypto/canonical crypto/redact crypto/seal vault/entry
 vault/modelfile                 =
 vault/modelfile/modelfiletest   =
+vault/gear                      =
 vault/journal                   = backends crypto/canonical crypto/dsse crypto/seal vault/entry
 vault/chunk                     = backends crypto/canonical crypto/redact crypto/seal vault/manifest
 vault/ledger                    = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/journal
