@@ -8,7 +8,7 @@ func BenchmarkDecodePart(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(part.Plain)))
 			for b.Loop() {
-				if _, err := DecodePart(part.First, part.Plain); err != nil {
+				if _, err := DecodePart(part.First, 0, part.Plain); err != nil {
 					b.Fatal(err)
 				}
 			}

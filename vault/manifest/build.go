@@ -24,9 +24,10 @@ type Piece struct {
 	Length int64
 }
 
-// Encoded is the plaintext of a part or a node, and the first path in it.
+// Encoded is the plaintext of a part or a node, and what comes first in it.
 type Encoded struct {
 	First string
+	At    int64 // see [Ref]
 	Plain []byte
 }
 
@@ -63,6 +64,7 @@ func Parts(key Secret, files iter.Seq[File]) iter.Seq2[Encoded, error] {
 // partBuilder collects entries until a part is full.
 type partBuilder struct {
 	first   string
+	at      int64
 	chunks  bytes.Buffer // encodings, joined by commas
 	entries bytes.Buffer
 	index   map[*Chunk]int
@@ -107,7 +109,7 @@ func (b *partBuilder) addEntry(e Entry, pieces []Piece) error {
 			continue
 		}
 		if b.weight == 0 {
-			b.first = e.Path
+			b.first, b.at = e.Path, e.At
 		}
 		join(&b.chunks, chunks)
 		join(&b.entries, entry)
@@ -142,48 +144,10 @@ func (b *partBuilder) table(e *Entry, pieces []Piece) ([]byte, error) {
 
 func (b *partBuilder) flush() {
 	plain := fmt.Appendf(nil, `{"format":"%s","chunks":[%s],"entries":[%s]}`, partFormat, b.chunks.Bytes(), b.entries.Bytes())
-	b.out = append(b.out, Encoded{b.first, plain})
+	b.out = append(b.out, Encoded{b.first, b.at, plain})
 	b.chunks.Reset()
 	b.entries.Reset()
 	b.index, b.weight = nil, 0
-}
-
-// Nodes yields the nodes that list parts, for a root that cannot.
-func Nodes(key Secret, parts []Ref) iter.Seq2[Encoded, error] {
-	return func(yield func(Encoded, error) bool) {
-		cut := NewCutter(key)
-		var list bytes.Buffer
-		first, n := "", 0
-		flush := func() bool {
-			plain := fmt.Appendf(nil, `{"format":"%s","parts":[%s]}`, nodeFormat, list.Bytes())
-			list.Reset()
-			n = 0
-			return yield(Encoded{first, plain}, nil)
-		}
-		for i := range parts {
-			enc, err := canonical.Marshal(parts[i].wire())
-			if err != nil {
-				yield(Encoded{}, fmt.Errorf("listing part %q in a manifest: %w", parts[i].First, err))
-				return
-			}
-			const frame = 128 // the rest of a node's encoding
-			if n == MaxExtents || n > 0 && list.Len()+len(enc)+frame > MaxPart {
-				if !flush() {
-					return
-				}
-			}
-			if n == 0 {
-				first = parts[i].First
-			}
-			join(&list, enc)
-			if n++; cut.endsNode(parts[i].First) && !flush() {
-				return
-			}
-		}
-		if n > 0 {
-			flush()
-		}
-	}
 }
 
 func join(b *bytes.Buffer, enc []byte) {

@@ -13,11 +13,14 @@ const (
 	fileWeight  = 4 << 10 // what a file weighs in a group besides its bytes, so that tiny files do not make groups of any number
 	partTarget  = 1024    // extents in a part, on average
 	nodeTarget  = 1024    // parts in a node, on average
+
+	tensorTarget  = 4 << 20 // bytes of small tensors in a group, on average
+	tensorsTarget = 1024    // tensors in a part, on average
 )
 
-// Cutter decides where groups of small files, parts and nodes end: after an
-// entry, with a probability in proportion to its weight, by a hash of its path
-// under the version's key of the cuts. So a file that comes or goes moves the
+// Cutter decides where groups of small files or tensors, parts and nodes end:
+// after one of them, with a probability in proportion to its weight, by a hash of
+// its path or name under the version's key of the cuts. So a file that comes or goes moves the
 // ends around it and no others, and who lacks the key learns nothing of paths
 // from sizes. Not safe for concurrent use.
 type Cutter struct{ mac hash.Hash }
@@ -47,6 +50,14 @@ func (c *Cutter) EndsGroup(path string, size int64) bool {
 func (c *Cutter) endsPart(path string, extents int) bool {
 	return c.ends("part", path, uint64(extents), partTarget)
 }
+
+// EndsTensors reports whether a group of small tensors of one file ends after
+// this one, whose size must not exceed MaxChunk.
+func (c *Cutter) EndsTensors(name string, size int64) bool {
+	return c.ends("tensor", name, uint64(size), tensorTarget)
+}
+
+func (c *Cutter) endsTensors(name string) bool { return c.ends("tensors", name, 1, tensorsTarget) }
 
 func (c *Cutter) endsNode(first string) bool { return c.ends("node", first, 1, nodeTarget) }
 

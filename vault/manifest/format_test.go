@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/minio/crc64nvme"
+
+	"github.com/aivault/aivault/crypto/seal"
 )
 
 // example returns the code block of FORMAT.md §7 with this info string.
@@ -46,7 +48,7 @@ func TestFormatExamples(t *testing.T) {
 	if again, err := root.Encode(); err != nil || string(again) != rootText {
 		t.Errorf("the root encodes again as %s (%v)", again, err)
 	}
-	node, err := DecodeNode(root.Parts[0].First, []byte(nodeText))
+	node, err := DecodeNode(Files, root.Parts[0].First, 0, []byte(nodeText))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +57,25 @@ func TestFormatExamples(t *testing.T) {
 			t.Errorf("%s of %d bytes names a part %s of %d bytes", ref.Digest, ref.Length, Sum([]byte(partText)), len(partText))
 		}
 	}
-	part, err := DecodePart(root.Parts[0].First, []byte(partText))
+	part, err := DecodePart(root.Parts[0].First, 0, []byte(partText))
 	if err != nil {
 		t.Fatal(err)
 	}
+	tensorText := strings.TrimSuffix(example(t, "json tensors"), "\n")
+	if ref := root.Tensors[0]; ref.Digest != Sum([]byte(tensorText)) || ref.Length != int64(len(tensorText)) {
+		t.Errorf("%s of %d bytes names a part %s of %d bytes", ref.Digest, ref.Length, Sum([]byte(tensorText)), len(tensorText))
+	}
+	tensors, err := DecodeTensors(root.Tensors[0].First, []byte(tensorText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := collect(t, TensorParts(root.Cut, tensors.Tensors)); len(again) != 1 || string(again[0].Plain) != tensorText {
+		t.Errorf("the tensors are built again as %s", again[0].Plain)
+	}
 	seq := NewSequence(root)
+	if err := seq.AddTensors(tensors); err != nil {
+		t.Fatal(err)
+	}
 	if err := seq.Add(part); err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +105,10 @@ func TestFormatExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if refs.Artefact != root.Artefact || refs.Version != root.Version || len(refs.Objects) != len(part.Chunks)+1 {
+	if refs.Artefact != root.Artefact || refs.Version != root.Version || len(refs.Objects) != len(part.Chunks)+2 || refs.RootSize != seal.SealedSize(int64(len(rootText)), 1) {
 		t.Errorf("%+v", refs)
 	}
-	for _, c := range append(part.Chunks, root.Parts[0].Chunk) {
+	for _, c := range append(part.Chunks, root.Parts[0].Chunk, root.Tensors[0].Chunk) {
 		found := false
 		for _, o := range refs.Objects {
 			found = found || o == Reference{c.Creator, c.Name, c.SealedSize}

@@ -21,11 +21,11 @@ func marshal(v any) string {
 func FuzzDecodePart(f *testing.F) {
 	for _, files := range [][]File{smallFiles(3), {largeFile("x", 3)}, {{Path: "\xff", Mode: Directory, SHA256: nothing}}} {
 		for _, p := range build(f, SecretFrom(fixed(0, "key")), files) {
-			f.Add(p.First, p.Plain)
+			f.Add(p.First, p.At, p.Plain)
 		}
 	}
-	f.Fuzz(func(t *testing.T, first string, b []byte) {
-		p, err := DecodePart(first, b)
+	f.Fuzz(func(t *testing.T, first string, at int64, b []byte) {
+		p, err := DecodePart(first, at, b)
 		if err != nil {
 			return
 		}
@@ -43,11 +43,18 @@ func FuzzDecodePart(f *testing.F) {
 }
 
 func FuzzDecodeNode(f *testing.F) {
-	for _, n := range collect(f, Nodes(SecretFrom(fixed(0, "key")), []Ref{{"a", *fixedChunk(1, 1)}, {"\xff", *fixedChunk(2, 2)}})) {
-		f.Add(n.First, n.Plain)
+	for _, n := range collect(f, Nodes(SecretFrom(fixed(0, "key")), []Ref{{"a", 3, *fixedChunk(1, 1)}, {"\xff", 0, *fixedChunk(2, 2)}})) {
+		f.Add(false, n.First, n.At, n.Plain)
 	}
-	f.Fuzz(func(t *testing.T, first string, b []byte) {
-		n, err := DecodeNode(first, b)
+	for _, n := range collect(f, Nodes(SecretFrom(fixed(0, "key")), []Ref{{"a", 0, *fixedChunk(1, 1)}, {"a", 0, *fixedChunk(2, 2)}})) {
+		f.Add(true, n.First, n.At, n.Plain)
+	}
+	f.Fuzz(func(t *testing.T, tensors bool, first string, at int64, b []byte) {
+		of := Files
+		if tensors {
+			of = Tensors
+		}
+		n, err := DecodeNode(of, first, at, b)
 		if err != nil {
 			return
 		}
@@ -63,7 +70,9 @@ func FuzzDecodeNode(f *testing.F) {
 
 func FuzzDecodeRoot(f *testing.F) {
 	files := smallFiles(3)
-	plain, err := rootOf(files, refs(build(f, SecretFrom(fixed(0, "key")), files))).Encode()
+	root := rootOf(files, refs(build(f, SecretFrom(fixed(0, "key")), files)))
+	root.Tensors = refs(collect(f, TensorParts(root.Cut, someTensors(5))))
+	plain, err := root.Encode()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -77,6 +86,25 @@ func FuzzDecodeRoot(f *testing.F) {
 		again, err := r.Encode()
 		if err != nil || !bytes.Equal(again, bytes.TrimRight(b, "\x00")) {
 			t.Errorf("%s encodes again as %s (%v)", b, again, err)
+		}
+	})
+}
+
+func FuzzDecodeTensors(f *testing.F) {
+	for _, p := range collect(f, TensorParts(SecretFrom(fixed(0, "key")), someTensors(5))) {
+		f.Add(p.First, p.Plain)
+	}
+	f.Fuzz(func(t *testing.T, first string, b []byte) {
+		p, err := DecodeTensors(first, b)
+		if err != nil {
+			return
+		}
+		w := wireTensors{Format: tensorsFormat}
+		for i := range p.Tensors {
+			w.Tensors = append(w.Tensors, p.Tensors[i].wire())
+		}
+		if again := marshal(w); again != string(b) {
+			t.Errorf("%s encodes again as %s", b, again)
 		}
 	})
 }

@@ -62,6 +62,16 @@ func largeFile(path string, n int) File {
 	return f
 }
 
+// someTensors returns n tensors in order, of three files.
+func someTensors(n int) []Tensor {
+	out := make([]Tensor, n)
+	for i := range out {
+		out[i] = Tensor{Name: fmt.Sprintf("layer.%06d", i), DType: "bf16", Shape: []int64{int64(i), 2}, File: fmt.Sprintf("m%d", i%3), At: int64(4 * i), Size: int64(4 * i)}
+	}
+	out[0].Shape, out[0].File = nil, "\xff"
+	return out
+}
+
 // build returns the plaintexts of the parts of files.
 func build(t testing.TB, key Secret, files []File) []Encoded {
 	t.Helper()
@@ -84,7 +94,7 @@ func collect(t testing.TB, seq iter.Seq2[Encoded, error]) []Encoded {
 func refs(parts []Encoded) []Ref {
 	out := make([]Ref, len(parts))
 	for i, p := range parts {
-		out[i] = Ref{p.First, *fixedChunk(i, int64(len(p.Plain)))}
+		out[i] = Ref{p.First, p.At, *fixedChunk(i, int64(len(p.Plain)))}
 	}
 	return out
 }

@@ -42,7 +42,7 @@ func (h *hostilePart) decode() error {
 	if len(h.entries) > 0 {
 		first = h.entries[0].Path
 	}
-	_, err := DecodePart(first, []byte(fmt.Sprintf(`{"format":"%s","chunks":[%s],"entries":[%s]}`, partFormat, strings.Join(chunks, ","), strings.Join(entries, ","))))
+	_, err := DecodePart(first, 0, []byte(fmt.Sprintf(`{"format":"%s","chunks":[%s],"entries":[%s]}`, partFormat, strings.Join(chunks, ","), strings.Join(entries, ","))))
 	return err
 }
 
@@ -114,6 +114,7 @@ func TestHostileParts(t *testing.T) {
 		},
 		"sealed size":             func(h *hostilePart) { h.chunks[0].SealedSize++ },
 		"chunk name":              func(h *hostilePart) { h.chunks[0].Name = "../" + h.chunks[0].Name[3:] },
+		"encoded as it is":        func(h *hostilePart) { h.chunks[0].Encoded, h.chunks[0].SealedSize = 50, seal.SealedSize(50, 1) },
 		"upper case chunk name":   func(h *hostilePart) { h.chunks[0].Name = strings.ToUpper(h.chunks[0].Name) },
 		"chunk without a creator": func(h *hostilePart) { h.chunks[0].Creator = [16]byte{} },
 	} {
@@ -153,7 +154,7 @@ func TestHostileSpellings(t *testing.T) {
 		if name != "format alone" && plain == string(good.Plain) {
 			t.Errorf("%s: nothing was changed", name)
 		}
-		if _, err := DecodePart("a", []byte(plain)); !errors.Is(err, ErrMalformed) {
+		if _, err := DecodePart("a", 0, []byte(plain)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -164,7 +165,7 @@ func TestManyElementsDoNotAmplify(t *testing.T) {
 	plain := []byte(fmt.Sprintf(`{"format":"%s","chunks":[],"entries":[%s{}]}`, partFormat, strings.Repeat("{},", 1<<20)))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := DecodePart("", plain); err == nil {
+	if _, err := DecodePart("", 0, plain); err == nil {
 		t.Fatal("it was accepted")
 	}
 	runtime.ReadMemStats(&after)
@@ -192,7 +193,8 @@ func TestHostileRoots(t *testing.T) {
 			r.Parts = append(r.Parts, r.Parts[0])
 			r.Parts[1].First = "a"
 		},
-		"bad part": func(r *Root) { r.Parts[0].Length = 0 },
+		"bad tensors": func(r *Root) { r.Tensors = []Ref{{First: "x", At: 1, Chunk: r.Parts[0].Chunk}} },
+		"bad part":    func(r *Root) { r.Parts[0].Length = 0 },
 	} {
 		r := base()
 		change(r)
@@ -236,7 +238,7 @@ func TestSequenceComparesWithTheRoot(t *testing.T) {
 		t.Errorf("first path of a part: %v", err)
 	}
 	node := collect(t, Nodes(NewSecret(), refs(parts)))[0]
-	if _, err := DecodeNode("d", node.Plain); !errors.Is(err, ErrMalformed) {
+	if _, err := DecodeNode(Files, "d", 0, node.Plain); !errors.Is(err, ErrMalformed) {
 		t.Errorf("first path of a node: %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 // Package manifest defines the documents that say what a version consists of
 // (vault/FORMAT.md §7): the manifest, a tree of a root, nodes and parts that
-// names every file and every chunk; the references, which name the stored
+// names every file, every tensor and every chunk; the references, which name the stored
 // objects to those who may not read; the cuts that decide where chunks and
 // parts end; and the version digest. It is pure: it reads no storage.
 //
@@ -42,11 +42,11 @@ var (
 	ErrTooLarge = errors.New("too large for a manifest")
 )
 
-// Encodings of a chunk's plaintext before sealing.
-const (
-	// EncodingNone: the plaintext as it is.
-	EncodingNone = "none"
-)
+// EncodingNone is the encoding of a chunk that is sealed as it is.
+const EncodingNone = "none"
+
+// knownEncoding reports whether this client can decode an encoding.
+func knownEncoding(name string) bool { return name == EncodingNone }
 
 // Mode is all that is kept of a file's mode.
 type Mode string
@@ -68,7 +68,16 @@ type Chunk struct {
 	SealedSize int64            // of the object, in bytes
 	Digest     Digest           // of the plaintext
 	Length     int64            // of the plaintext, in bytes: 1 to MaxChunk
-	Encoding   string
+	Encoding   string           // of what is sealed
+	Encoded    int64            // length of that, in bytes, less than Length; 0: the plaintext itself is sealed
+}
+
+// Inner returns the length of what is sealed, without padding.
+func (c *Chunk) Inner() int64 {
+	if c.Encoded > 0 {
+		return c.Encoded
+	}
+	return c.Length
 }
 
 // Key returns the chunk's key in a store.
@@ -114,9 +123,10 @@ type Part struct {
 	Entries []Entry
 }
 
-// Ref names a part or a node and the first path below it.
+// Ref names a part or a node and what comes first below it.
 type Ref struct {
-	First string
+	First string // the first path; of tensors the first name
+	At    int64  // where in the file First the part begins
 	Chunk
 }
 
@@ -134,8 +144,9 @@ type Root struct {
 	Files       int64
 	Directories int64 // empty ones
 	Bytes       int64 // of all files
-	Depth       int   // 1: Parts are parts; 2: they are nodes
-	Parts       []Ref
+	Depth       int   // 1: the lists name parts; 2: they name nodes
+	Parts       []Ref // of files
+	Tensors     []Ref // of tensors; none if no file has any
 }
 
 func malformed(format string, args ...any) error {
@@ -144,8 +155,9 @@ func malformed(format string, args ...any) error {
 
 // check checks a chunk as far as it says something about itself.
 func (c *Chunk) check() error {
+	inner := c.Inner()
 	switch {
-	case c.Encoding != EncodingNone:
+	case !knownEncoding(c.Encoding):
 		return fmt.Errorf("chunk encoding %q: %w", c.Encoding, entry.ErrUpgrade)
 	case c.Creator.IsZero():
 		return malformed("a chunk without a creator")
@@ -153,8 +165,10 @@ func (c *Chunk) check() error {
 		return malformed("chunk name %q", c.Name)
 	case c.Length < 1 || c.Length > MaxChunk:
 		return malformed("chunk %s: %d bytes of plaintext", c.Name, c.Length)
-	case c.SealedSize != seal.SealedSize(c.Length, 1) && c.SealedSize != seal.SealedSize(PaddedSize(c.Length), 1):
-		return malformed("chunk %s: %d bytes of plaintext do not seal to %d", c.Name, c.Length, c.SealedSize)
+	case c.Encoded < 0 || c.Encoded >= c.Length || (c.Encoded == 0) != (c.Encoding == EncodingNone):
+		return malformed("chunk %s: %d bytes as %s in %d", c.Name, c.Length, c.Encoding, c.Encoded)
+	case c.SealedSize != seal.SealedSize(inner, 1) && c.SealedSize != seal.SealedSize(PaddedSize(inner), 1):
+		return malformed("chunk %s: %d bytes do not seal to %d", c.Name, inner, c.SealedSize)
 	}
 	return nil
 }

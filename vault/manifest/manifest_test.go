@@ -19,7 +19,7 @@ func read(root *Root, parts []Encoded) ([]File, error) {
 	var files []File
 	seq := NewSequence(root)
 	for i, enc := range parts {
-		p, err := DecodePart(enc.First, enc.Plain)
+		p, err := DecodePart(enc.First, enc.At, enc.Plain)
 		if err != nil {
 			return nil, fmt.Errorf("part %d: %w", i, err)
 		}
@@ -135,7 +135,7 @@ func TestLongPathsFillParts(t *testing.T) {
 func TestNodes(t *testing.T) {
 	var list []Ref
 	for i := range 20_000 {
-		list = append(list, Ref{fmt.Sprintf("f%06d", i), *fixedChunk(i, 1000)})
+		list = append(list, Ref{fmt.Sprintf("f%06d", i), 0, *fixedChunk(i, 1000)})
 	}
 	root := rootOf(nil, list)
 	root.Files = 1
@@ -145,7 +145,7 @@ func TestNodes(t *testing.T) {
 	nodes := collect(t, Nodes(NewSecret(), list))
 	var got []Ref
 	for _, enc := range nodes {
-		n, err := DecodeNode(enc.First, enc.Plain)
+		n, err := DecodeNode(Files, enc.First, 0, enc.Plain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestMillionFilesFitDepthTwo(t *testing.T) {
 	cut := NewCutter(key)
 	for i := range 1_000_000 {
 		if n++; cut.endsPart(fmt.Sprintf("f%07d", i), 1) || n == MaxExtents {
-			list = append(list, Ref{fmt.Sprintf("f%07d", i-n+1), *fixedChunk(i, 1000)})
+			list = append(list, Ref{fmt.Sprintf("f%07d", i-n+1), 0, *fixedChunk(i, 1000)})
 			n = 0
 		}
 	}
@@ -267,11 +267,11 @@ func TestUnknownVersionsAskForAnUpgrade(t *testing.T) {
 	}
 	newer := func(s string) []byte { return []byte(strings.Replace(s, "/1", "/2", 1)) }
 	for name, err := range map[string]error{
-		"part":     second(DecodePart(files[0].Path, newer(part))),
-		"node":     second(DecodeNode(files[0].Path, newer(node))),
+		"part":     second(DecodePart(files[0].Path, 0, newer(part))),
+		"node":     second(DecodeNode(Files, files[0].Path, 0, newer(node))),
 		"root":     second(DecodeRoot(newer(string(root)))),
 		"r":        second(DecodeReferences(newer(string(references)))),
-		"encoding": second(DecodePart(files[0].Path, []byte(strings.Replace(part, `"none"`, `"zstd"`, 1)))),
+		"encoding": second(DecodePart(files[0].Path, 0, []byte(strings.Replace(part, `"none"`, `"zstd"`, 1)))),
 	} {
 		if !errors.Is(err, entry.ErrUpgrade) || errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)

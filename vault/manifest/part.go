@@ -6,10 +6,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 )
 
-const (
-	partFormat = "aivault-manifest-part/1"
-	nodeFormat = "aivault-manifest-node/1"
-)
+const partFormat = "aivault-manifest-part/1"
 
 // Wire types give documents their members, in order.
 type (
@@ -22,6 +19,7 @@ type (
 		Digest     Digest           `json:"blake3"`
 		Length     int64            `json:"length"`
 		Encoding   string           `json:"encoding"`
+		Encoded    int64            `json:"encoded,omitzero"`
 	}
 	wireEntry struct {
 		Path      string           `json:"path,omitempty"`
@@ -37,30 +35,15 @@ type (
 		Chunks  limited[wireChunk] `json:"chunks"`
 		Entries limited[wireEntry] `json:"entries"`
 	}
-	wireRef struct {
-		First      string `json:"first,omitempty"`
-		FirstBytes []byte `json:"first_base64,omitempty"`
-		wireChunk
-	}
-	wireNode struct {
-		Format string           `json:"format"`
-		Parts  limited[wireRef] `json:"parts"`
-	}
 )
 
 func (c *Chunk) wire() wireChunk {
-	return wireChunk{c.Creator, c.Name, c.Seed.Reveal(), c.Sealed, c.SealedSize, c.Digest, c.Length, c.Encoding}
+	return wireChunk{c.Creator, c.Name, c.Seed.Reveal(), c.Sealed, c.SealedSize, c.Digest, c.Length, c.Encoding, c.Encoded}
 }
 
 func (w *wireChunk) chunk() (Chunk, error) {
-	c := Chunk{w.Creator, w.Name, SecretFrom(w.Seed), w.Sealed, w.SealedSize, w.Digest, w.Length, w.Encoding}
+	c := Chunk{w.Creator, w.Name, SecretFrom(w.Seed), w.Sealed, w.SealedSize, w.Digest, w.Length, w.Encoding, w.Encoded}
 	return c, c.check()
-}
-
-func (r *Ref) wire() wireRef {
-	w := wireRef{wireChunk: r.Chunk.wire()}
-	w.First, w.FirstBytes = spell(r.First)
-	return w
 }
 
 func (e *Entry) wire() wireEntry {
@@ -100,10 +83,10 @@ func (w *wireEntry) entry() (Entry, error) {
 	return e, nil
 }
 
-// DecodePart decodes and checks a part that a ref says to begin with first.
-// Errors wrap ErrMalformed or entry.ErrUpgrade. What holds between parts is for
+// DecodePart decodes and checks a part that a ref says to begin at byte at of the
+// file first. Errors wrap ErrMalformed or entry.ErrUpgrade. What holds between parts is for
 // [Sequence] to check.
-func DecodePart(first string, b []byte) (*Part, error) {
+func DecodePart(first string, at int64, b []byte) (*Part, error) {
 	var w wirePart
 	if err := decode(b, partFormat, MaxPart, &w); err != nil {
 		return nil, err
@@ -123,8 +106,8 @@ func DecodePart(first string, b []byte) (*Part, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	if p.Entries[0].Path != first {
-		return nil, malformed("part %q begins with %q", first, p.Entries[0].Path)
+	if e := &p.Entries[0]; e.Path != first || e.At != at {
+		return nil, malformed("part %q at %d begins with %q at %d", first, at, e.Path, e.At)
 	}
 	return p, nil
 }
@@ -173,45 +156,4 @@ func (p *Part) check() error {
 		return malformed("chunk %d is not used", used)
 	}
 	return nil
-}
-
-// DecodeNode decodes and checks a node that a ref says to begin with first.
-// Errors wrap ErrMalformed or entry.ErrUpgrade.
-func DecodeNode(first string, b []byte) (*Node, error) {
-	var w wireNode
-	if err := decode(b, nodeFormat, MaxPart, &w); err != nil {
-		return nil, err
-	}
-	if len(w.Parts) == 0 {
-		return nil, malformed("a node without parts")
-	}
-	refs, err := decodeRefs(w.Parts)
-	if err != nil {
-		return nil, err
-	}
-	if refs[0].First != first {
-		return nil, malformed("node %q begins with %q", first, refs[0].First)
-	}
-	return &Node{Parts: refs}, nil
-}
-
-// decodeRefs checks that first paths do not fall: parts that continue one large
-// file have the same.
-func decodeRefs(list []wireRef) ([]Ref, error) {
-	refs := make([]Ref, len(list))
-	for i := range list {
-		first, err := unspell(list[i].First, list[i].FirstBytes)
-		if err != nil {
-			return nil, err
-		}
-		c, err := list[i].chunk()
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 && first < refs[i-1].First {
-			return nil, malformed("part %q after part %q", first, refs[i-1].First)
-		}
-		refs[i] = Ref{First: first, Chunk: c}
-	}
-	return refs, nil
 }

@@ -19,21 +19,19 @@ type wireRoot struct {
 	Bytes       int64            `json:"bytes"`
 	Depth       int              `json:"depth"`
 	Parts       limited[wireRef] `json:"parts"`
+	Tensors     limited[wireRef] `json:"tensors,omitempty"`
 }
 
 // Encode returns the root's plaintext. ErrTooLarge: its parts do not fit.
 func (r *Root) Encode() ([]byte, error) {
 	w := wireRoot{rootFormat, r.Artefact, r.Version, r.Salt.Reveal(), r.Cut.Reveal(), r.Files, r.Directories, r.Bytes,
-		r.Depth, make(limited[wireRef], len(r.Parts))}
-	for i := range r.Parts {
-		w.Parts[i] = r.Parts[i].wire()
-	}
+		r.Depth, wireRefs(r.Parts), wireRefs(r.Tensors)}
 	b, err := canonical.Marshal(w)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a manifest root: %w", err)
 	}
-	if len(b) > MaxRoot || len(r.Parts) > MaxExtents {
-		return nil, fmt.Errorf("%w: a root that names %d parts is %d bytes long", ErrTooLarge, len(r.Parts), len(b))
+	if len(b) > MaxRoot {
+		return nil, fmt.Errorf("%w: a root that names %d parts is %d bytes long", ErrTooLarge, len(r.Parts)+len(r.Tensors), len(b))
 	}
 	return b, nil
 }
@@ -63,9 +61,13 @@ func DecodeRoot(b []byte) (*Root, error) {
 	case (entries == 0) != (len(w.Parts) == 0):
 		return nil, malformed("%d entries in %d parts", entries, len(w.Parts))
 	}
-	refs, err := decodeRefs(w.Parts)
+	refs, err := decodeRefs(Files, w.Parts)
 	if err != nil {
 		return nil, err
 	}
-	return &Root{w.Artefact, w.Version, SecretFrom(w.Salt), SecretFrom(w.Cut), w.Files, w.Directories, w.Bytes, w.Depth, refs}, nil
+	tensors, err := decodeRefs(Tensors, w.Tensors)
+	if err != nil {
+		return nil, err
+	}
+	return &Root{w.Artefact, w.Version, SecretFrom(w.Salt), SecretFrom(w.Cut), w.Files, w.Directories, w.Bytes, w.Depth, refs, tensors}, nil
 }

@@ -51,10 +51,29 @@ type Sequence struct {
 	hash        *VersionHash
 	files, dirs int64
 	bytes       int64
+	lastTensor  *Tensor
+	ends        map[string]int64 // how long files must be at least for their tensors; less those that were seen
 }
 
 // NewSequence returns a Sequence for the manifest with this root.
 func NewSequence(r *Root) *Sequence { return &Sequence{hash: NewVersionHash(r.Salt)} }
+
+// AddTensors checks the next part of the tensors. All of them come before the
+// parts of the files. Errors wrap ErrMalformed.
+func (s *Sequence) AddTensors(p *TensorPart) error {
+	if s.ends == nil {
+		s.ends = make(map[string]int64)
+	}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if s.lastTensor != nil && t.Compare(s.lastTensor) <= 0 {
+			return malformed("tensor %.100q of %q after %.100q", t.Name, t.File, s.lastTensor.Name)
+		}
+		s.lastTensor = t
+		s.ends[t.File] = max(s.ends[t.File], t.At+t.Size)
+	}
+	return nil
+}
 
 // Add checks the next part. Errors wrap ErrMalformed.
 func (s *Sequence) Add(p *Part) error {
@@ -65,6 +84,12 @@ func (s *Sequence) Add(p *Part) error {
 		}
 		if e.At > 0 {
 			continue
+		}
+		if end, ok := s.ends[e.Path]; ok {
+			if e.Mode == Directory || end > e.Size {
+				return malformed("a tensor of %q ends at %d of %d bytes", e.Path, end, e.Size)
+			}
+			delete(s.ends, e.Path)
 		}
 		if e.Mode == Directory {
 			s.dirs++
@@ -88,6 +113,9 @@ func (s *Sequence) Finish(r *Root) (canonical.Digest, error) {
 	if s.files != r.Files || s.dirs != r.Directories || s.bytes != r.Bytes {
 		return canonical.Digest{}, malformed("%d files, %d directories and %d bytes where the root announces %d, %d and %d",
 			s.files, s.dirs, s.bytes, r.Files, r.Directories, r.Bytes)
+	}
+	for path := range s.ends {
+		return canonical.Digest{}, malformed("%q has tensors and is no file", path)
 	}
 	return s.hash.Sum(), nil
 }

@@ -24,10 +24,15 @@ func OpenBase(ctx context.Context, s Source) (*Base, error) {
 		return nil, err
 	}
 	b := &Base{digest: s.Digest, salt: v.Root.Salt, cut: v.Root.Cut, chunks: make(map[manifest.Digest]manifest.Chunk)}
-	for _, ref := range v.Root.Parts {
-		b.chunks[ref.Digest] = ref.Chunk
+	for _, list := range [][]manifest.Ref{v.Root.Parts, v.Root.Tensors} {
+		for _, ref := range list {
+			b.chunks[ref.Digest] = ref.Chunk
+		}
 	}
 	inv := newInventory(v)
+	if err := inv.readTensors(ctx, func(l *loaded) { b.chunks[l.ref.Digest] = l.ref.Chunk }); err != nil {
+		return nil, err
+	}
 	for l, err := range v.parts(ctx, all) {
 		if err == nil {
 			err = l.err
@@ -52,5 +57,3 @@ func OpenBase(ctx context.Context, s Source) (*Base, error) {
 // MustChange makes every push differ from the base: the version it makes is
 // described in another way.
 func (b *Base) MustChange() { b.digest = canonical.Digest{} }
-
-func all(_, _ string) bool { return true }

@@ -124,7 +124,16 @@ func (c *checker) documents(ctx context.Context) error {
 		return nil
 	}
 	inv := newInventory(v)
-	before, whole := len(c.problems), true
+	before := len(c.problems)
+	for l, err := range v.tensorParts(ctx, all) {
+		if err == nil {
+			err = c.fault(l.ref.Key(v.Artefact), inv.addTensors(&l))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	whole := len(c.problems) == before
 	for l, err := range v.parts(ctx, all) {
 		if err != nil {
 			return err

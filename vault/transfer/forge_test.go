@@ -75,7 +75,7 @@ func (f *forger) part(change func(string) string, files ...manifest.File) manife
 				f.t.Fatal("the change changed nothing")
 			}
 		}
-		return manifest.Ref{First: part.First, Chunk: f.chunk([]byte(plain))}
+		return manifest.Ref{First: part.First, At: part.At, Chunk: f.chunk([]byte(plain))}
 	}
 	panic("no part")
 }
@@ -86,7 +86,7 @@ func (f *forger) node(parts ...manifest.Ref) manifest.Ref {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		return manifest.Ref{First: node.First, Chunk: f.chunk(node.Plain)}
+		return manifest.Ref{First: node.First, At: node.At, Chunk: f.chunk(node.Plain)}
 	}
 	panic("no node")
 }

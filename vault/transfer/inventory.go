@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/aivault/aivault/crypto/canonical"
@@ -29,10 +30,40 @@ type coverage struct {
 
 func newInventory(v *Version) *inventory {
 	inv := &inventory{version: v, seq: manifest.NewSequence(v.Root), objects: make(map[object]*coverage)}
-	for _, ref := range v.Root.Parts {
-		inv.addRef(&ref)
+	for _, list := range [][]manifest.Ref{v.Root.Parts, v.Root.Tensors} {
+		for i := range list {
+			inv.addRef(&list[i])
+		}
 	}
 	return inv
+}
+
+// readTensors reads the parts that list tensors, which must be done before any
+// part of files is added, and shows them to see, if that is not nil.
+func (inv *inventory) readTensors(ctx context.Context, see func(*loaded)) error {
+	for l, err := range inv.version.tensorParts(ctx, all) {
+		if err == nil {
+			err = inv.addTensors(&l)
+		}
+		if err != nil {
+			return err
+		}
+		if see != nil {
+			see(&l)
+		}
+	}
+	return nil
+}
+
+func (inv *inventory) addTensors(l *loaded) error {
+	inv.addRef(&l.ref)
+	if l.err != nil {
+		return l.err
+	}
+	if err := inv.seq.AddTensors(l.tensors); err != nil {
+		return damaged(l.ref.Key(inv.version.Artefact), err)
+	}
+	return nil
 }
 
 // addRef adds the object of a part or a node.

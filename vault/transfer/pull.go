@@ -166,7 +166,7 @@ func (p *pull) selected(path string) bool {
 // parts yields the wanted parts, from memory if they are there.
 func (p *pull) parts(ctx context.Context) iter.Seq2[loaded, error] {
 	if p.cache == nil {
-		return p.version.parts(ctx, p.wanted)
+		return p.version.parts(ctx, paths(p.wanted))
 	}
 	return func(yield func(loaded, error) bool) {
 		for _, l := range p.cache {
@@ -212,10 +212,15 @@ func (p *pull) plan(ctx context.Context) error {
 // survey is the first pass over the parts. Files that stand in the destination
 // are compared in the background.
 func (p *pull) survey(ctx context.Context, g *errgroup.Group, inv *inventory) error {
+	if inv != nil {
+		if err := inv.readTensors(ctx, nil); err != nil {
+			return err
+		}
+	}
 	cache := []loaded{}
 	var last *standing
 	var pieces pieces
-	for l, err := range p.version.parts(ctx, p.wanted) {
+	for l, err := range p.version.parts(ctx, paths(p.wanted)) {
 		if err == nil {
 			err = l.err
 		}

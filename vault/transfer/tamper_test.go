@@ -135,7 +135,7 @@ func TestCheckReportsEverythingAndNamesFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	part, err := manifest.DecodePart(opened.Root.Parts[0].First, openChunk(t, v, &opened.Root.Parts[0].Chunk))
+	part, err := manifest.DecodePart(opened.Root.Parts[0].First, 0, openChunk(t, v, &opened.Root.Parts[0].Chunk))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestSubstitutionByAReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	part, err := manifest.DecodePart(opened.Root.Parts[0].First, openChunk(t, v, &opened.Root.Parts[0].Chunk))
+	part, err := manifest.DecodePart(opened.Root.Parts[0].First, 0, openChunk(t, v, &opened.Root.Parts[0].Chunk))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -132,106 +131,4 @@ func (v *Version) read(ctx context.Context, c *manifest.Chunk) ([]byte, error) {
 		return nil, err
 	}
 	return plain, chunk.VerifyPlain(c, plain)
-}
-
-// loaded is a part, or why it cannot be had.
-type loaded struct {
-	ref  manifest.Ref
-	part *manifest.Part
-	size int // of its plaintext
-	err  error
-}
-
-// parts yields the parts of the manifest in order: those of which wanted, given
-// the first path and one that is not before the last, says so. A part or node
-// that does not verify is yielded with its error; other errors end it.
-func (v *Version) parts(ctx context.Context, wanted func(first, last string) bool) iter.Seq2[loaded, error] {
-	return ahead(ctx, jobs(v.Jobs)-1, v.refs(ctx, wanted), func(ctx context.Context, l loaded) (loaded, error) {
-		if l.err != nil {
-			return l, nil
-		}
-		plain, err := v.read(ctx, &l.ref.Chunk)
-		if err == nil {
-			l.size = len(plain)
-			l.part, err = manifest.DecodePart(l.ref.First, plain)
-		}
-		return l.judge(v, err)
-	})
-}
-
-// judge keeps an error that says that the part does not verify with the part.
-func (l loaded) judge(v *Version, err error) (loaded, error) {
-	if err == nil || !errors.Is(err, ErrIntegrity) && !errors.Is(err, manifest.ErrMalformed) {
-		return l, err
-	}
-	l.err = fmt.Errorf("the manifest from %q on: %w", l.ref.First, damaged(l.ref.Key(v.Artefact), err))
-	return l, nil
-}
-
-// refs yields references to parts.
-func (v *Version) refs(ctx context.Context, wanted func(first, last string) bool) iter.Seq2[loaded, error] {
-	if v.Root.Depth == 1 {
-		return among(v.Root.Parts, "", wanted)
-	}
-	return func(yield func(loaded, error) bool) {
-		type node struct {
-			loaded
-			parts []manifest.Ref
-			next  string
-		}
-		nodes := func(yield func(node, error) bool) {
-			for i, ref := range v.Root.Parts {
-				n := node{loaded: loaded{ref: ref}, next: nextFirst(v.Root.Parts, i, "")}
-				if wanted(ref.First, n.next) && !yield(n, nil) {
-					return
-				}
-			}
-		}
-		for n, err := range ahead(ctx, 1, nodes, func(ctx context.Context, n node) (node, error) {
-			plain, err := v.read(ctx, &n.ref.Chunk)
-			if err == nil {
-				var decoded *manifest.Node
-				if decoded, err = manifest.DecodeNode(n.ref.First, plain); err == nil {
-					n.parts = decoded.Parts
-				}
-			}
-			n.loaded, err = n.judge(v, err)
-			return n, err
-		}) {
-			if err != nil {
-				yield(loaded{}, err)
-				return
-			}
-			if n.err != nil {
-				if !yield(n.loaded, nil) {
-					return
-				}
-				continue
-			}
-			for l, err := range among(n.parts, n.next, wanted) {
-				if !yield(l, err) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// among yields those of refs that are wanted; next is the first path after them.
-func among(refs []manifest.Ref, next string, wanted func(first, last string) bool) iter.Seq2[loaded, error] {
-	return func(yield func(loaded, error) bool) {
-		for i, ref := range refs {
-			if wanted(ref.First, nextFirst(refs, i, next)) && !yield(loaded{ref: ref}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// nextFirst returns the first path of the ref after i, or next.
-func nextFirst(refs []manifest.Ref, i int, next string) string {
-	if i+1 < len(refs) {
-		return refs[i+1].First
-	}
-	return next
 }
