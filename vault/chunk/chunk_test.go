@@ -24,7 +24,7 @@ func newSealer(padded bool) *chunk.Sealer {
 
 func sealed(t testing.TB, s *chunk.Sealer, plain []byte) ([]byte, *manifest.Chunk) {
 	t.Helper()
-	b, c, err := s.Seal(nil, bytes.Clone(plain), manifest.Sum(plain), 2)
+	b, c, err := s.Seal(nil, chunk.Plain(bytes.Clone(plain), manifest.Sum(plain)), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestMaxSealedIsRoomForEveryChunk(t *testing.T) {
 
 func TestSealInPlace(t *testing.T) {
 	plain, dst := make([]byte, 100_000, manifest.MaxChunk), make([]byte, 0, chunk.MaxSealed)
-	out, _, err := newSealer(true).Seal(dst, plain, manifest.Sum(plain), 1)
+	out, _, err := newSealer(true).Seal(dst, chunk.Plain(plain, manifest.Sum(plain)), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,11 +248,11 @@ func TestRecognise(t *testing.T) {
 		s := newSealer(padded)
 		plain := random(70_000)
 		b, c := sealed(t, s, plain)
-		if got, err := s.Recognise(b, plain, c.Digest); err != nil || got.Name != c.Name || got.Sealed != c.Sealed || got.Length != c.Length || got.SealedSize != c.SealedSize || !got.Seed.Equal(c.Seed) {
+		if got, err := s.Recognise(b, chunk.Plain(plain, c.Digest)); err != nil || got.Name != c.Name || got.Sealed != c.Sealed || got.Length != c.Length || got.SealedSize != c.SealedSize || !got.Seed.Equal(c.Seed) {
 			t.Errorf("padded %v: %+v, %v", padded, got, err)
 		}
 		again, _ := sealed(t, s, plain)
-		if got, err := s.Recognise(again, plain, c.Digest); err != nil || got.Name == c.Name {
+		if got, err := s.Recognise(again, chunk.Plain(plain, c.Digest)); err != nil || got.Name == c.Name {
 			t.Errorf("padded %v, sealed again: %+v, %v", padded, got, err)
 		}
 		other := newSealer(!padded)
@@ -260,11 +260,11 @@ func TestRecognise(t *testing.T) {
 		unlike, _ := sealed(t, other, plain)
 		stranger, _ := sealed(t, newSealer(padded), plain)
 		for name, b := range map[string][]byte{"other padding": unlike, "other secret": stranger, "cut": b[:len(b)-1], "longer": append(bytes.Clone(b), 0), "nothing": nil} {
-			if _, err := s.Recognise(b, plain, c.Digest); !errors.Is(err, chunk.ErrIntegrity) {
+			if _, err := s.Recognise(b, chunk.Plain(plain, c.Digest)); !errors.Is(err, chunk.ErrIntegrity) {
 				t.Errorf("padded %v, %s: %v", padded, name, err)
 			}
 		}
-		if _, err := s.Recognise(b, plain[:len(plain)-1], c.Digest); !errors.Is(err, chunk.ErrIntegrity) {
+		if _, err := s.Recognise(b, chunk.Plain(plain[:len(plain)-1], c.Digest)); !errors.Is(err, chunk.ErrIntegrity) {
 			t.Errorf("padded %v, other plaintext: %v", padded, err)
 		}
 	}

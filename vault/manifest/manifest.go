@@ -15,6 +15,7 @@ import (
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/seal"
+	"github.com/aivault/aivault/vault/codec"
 	"github.com/aivault/aivault/vault/entry"
 )
 
@@ -43,10 +44,7 @@ var (
 )
 
 // EncodingNone is the encoding of a chunk that is sealed as it is.
-const EncodingNone = "none"
-
-// knownEncoding reports whether this client can decode an encoding.
-func knownEncoding(name string) bool { return name == EncodingNone }
+const EncodingNone = codec.None
 
 // Mode is all that is kept of a file's mode.
 type Mode string
@@ -157,7 +155,7 @@ func malformed(format string, args ...any) error {
 func (c *Chunk) check() error {
 	inner := c.Inner()
 	switch {
-	case !knownEncoding(c.Encoding):
+	case !codec.Known(c.Encoding):
 		return fmt.Errorf("chunk encoding %q: %w", c.Encoding, entry.ErrUpgrade)
 	case c.Creator.IsZero():
 		return malformed("a chunk without a creator")

@@ -37,7 +37,7 @@ func newForger(v *vault) *forger {
 // chunk stores a plaintext.
 func (f *forger) chunk(plain []byte) manifest.Chunk {
 	f.t.Helper()
-	sealed, c, err := f.sealer.Seal(nil, plain, manifest.Sum(plain), 1)
+	sealed, c, err := f.sealer.Seal(nil, chunk.Plain(plain, manifest.Sum(plain)), 1)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -254,6 +254,7 @@ func TestPiecesMustJoinInAPartOfAManifest(t *testing.T) {
 		s = strings.Replace(s, `[0,0,10]`, `[0,4,6]`, 1)
 		return strings.Replace(s, `"extents"`, `"at":4,"extents"`, 1)
 	}, large)
+	two.At = 4
 	for name, c := range map[string]struct {
 		refs []manifest.Ref
 		ok   bool

@@ -134,8 +134,9 @@ func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manif
 		return nil, false, err
 	}
 	defer func() { r.sealed.put(buf) }()
+	content := chunk.Plain(plain, digest)
 	var sent *manifest.Chunk
-	if sent, buf, err = r.recall(ctx, plain, digest, buf); err != nil {
+	if sent, buf, err = r.recall(ctx, content, buf); err != nil {
 		release()
 		return nil, false, err
 	}
@@ -144,7 +145,7 @@ func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manif
 		r.place(c, *sent)
 		return c, true, nil
 	}
-	sealed, sealedChunk, err := r.sealer.Seal(buf, plain, digest, sealWorkers())
+	sealed, sealedChunk, err := r.sealer.Seal(buf, content, sealWorkers())
 	release()
 	if err != nil {
 		return nil, false, err

@@ -70,11 +70,11 @@ func (s *Sent) Len() int { return len(s.objects) }
 // only so is nothing committed that is torn, was planted, or is not there. What
 // does not verify is as good as not sent: the chunk is sealed anew, and so gets
 // another name. It returns nil if there is none, and buf, which may have grown.
-func (r *run) recall(ctx context.Context, plain []byte, digest manifest.Digest, buf []byte) (*manifest.Chunk, []byte, error) {
+func (r *run) recall(ctx context.Context, content chunk.Content, buf []byte) (*manifest.Chunk, []byte, error) {
 	if r.Sent == nil {
 		return nil, buf, nil
 	}
-	for _, o := range r.Sent.objects[manifest.ChunkID(r.Secret, digest)] {
+	for _, o := range r.Sent.objects[manifest.ChunkID(r.Secret, content.Digest)] {
 		got, err := chunk.Fetch(ctx, r.sealed, r.Artefact, &manifest.Chunk{Creator: r.Version, Name: o.name, SealedSize: o.size}, buf[:0], r.Stall)
 		if errors.Is(err, ErrIntegrity) {
 			continue
@@ -83,7 +83,7 @@ func (r *run) recall(ctx context.Context, plain []byte, digest manifest.Digest, 
 			return nil, buf, err
 		}
 		buf = got
-		c, err := r.sealer.Recognise(got, plain, digest)
+		c, err := r.sealer.Recognise(got, content)
 		if err == nil && c.Name == o.name {
 			return &c, buf, nil
 		}
