@@ -36,6 +36,7 @@ func (c *checker) content(ctx context.Context) error {
 	// that is waited for does not wait for one that comes after it.
 	n := jobs(v.Jobs) - 1
 	plain, sealed := newPool(n+1, plainSize), newPool(plainBuffers(), sealedSize)
+	opener := chunk.NewOpener(coders(), sealWorkers())
 	known := make(map[string]error) // problems that were found before; fetches run beside this goroutine
 	for key, p := range c.problems {
 		known[key] = p.Err
@@ -46,7 +47,7 @@ func (c *checker) content(ctx context.Context) error {
 			s.err = err
 			return s, nil
 		}
-		buf, err := v.readInto(ctx, s.chunk, plain, sealed)
+		buf, err := v.readInto(ctx, s.chunk, plain, sealed, opener)
 		if errors.Is(err, ErrIntegrity) {
 			s.err = err
 			return s, nil
@@ -72,7 +73,7 @@ func (c *checker) content(ctx context.Context) error {
 }
 
 // readInto returns the verified plaintext of a chunk in a buffer of the pool.
-func (v *Version) readInto(ctx context.Context, c *manifest.Chunk, plain, sealed *pool) ([]byte, error) {
+func (v *Version) readInto(ctx context.Context, c *manifest.Chunk, plain, sealed *pool, opener *chunk.Opener) ([]byte, error) {
 	b, err := sealed.get(ctx)
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func (v *Version) readInto(ctx context.Context, c *manifest.Chunk, plain, sealed
 	if err != nil {
 		return nil, err
 	}
-	out, err := chunk.Open(buf, got, c, sealWorkers())
+	out, err := opener.Open(ctx, buf, got, c)
 	if err == nil {
 		err = chunk.VerifyPlain(c, out)
 	}

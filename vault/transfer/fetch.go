@@ -156,7 +156,7 @@ func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, seale
 	close(after)
 	defer p.plain.put(buf)
 	into := int(uses[0].at-uses[0].off) & (block - 1) // as far into a block as it stands in the file
-	opened, err := chunk.Open(buf[:into], got, c, sealWorkers())
+	opened, err := p.opener.Open(ctx, buf[:into], got, c)
 	p.sealed.put(sealed)
 	if err != nil {
 		return fmt.Errorf("%s: %w", filesOf(uses), damaged(c.Key(p.version.Artefact), err))

@@ -82,6 +82,16 @@ func scan(t testing.TB, paths ...string) *transfer.Tree {
 	return tree
 }
 
+// chunks counts the chunks, parts and nodes that stand under a version.
+func (v *vault) chunks(s transfer.Source) (n int) {
+	for _, key := range v.mem.Keys() {
+		if strings.HasPrefix(key, manifest.VersionPrefix(v.aid, s.Version)+"c/") {
+			n++
+		}
+	}
+	return n
+}
+
 // push pushes a directory as a new version.
 func (v *vault) push(dir string, base *transfer.Base) (transfer.Source, *transfer.Pushed) {
 	v.t.Helper()

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/vault/transfer"
@@ -37,11 +38,12 @@ func (h *heap) sample() {
 	h.peak = max(h.peak, inUse())
 }
 
-// check compares the peak with what the package promises: (8 + jobs) × 16 MiB, on
-// few cores (4 + jobs) × 16 MiB, and something for everything else.
+// check compares the peak with what the package promises: (6 + jobs) × 16 MiB and
+// 4 × 33 MiB, on few cores less, and something for everything else.
 func (h *heap) check(t *testing.T, jobs int) {
 	t.Helper()
-	limit := uint64(min(max(4, runtime.GOMAXPROCS(0)), 8)+jobs)*16*mib + 32*mib
+	cores := runtime.GOMAXPROCS(0)
+	limit := uint64(min(max(4, cores), 6)+jobs)*16*mib + uint64(min(cores, 4))*33*mib + 28*mib
 	if used := h.peak - h.start; h.peak > h.start && used > limit {
 		t.Errorf("%d MiB were in use, %d are promised", used/mib, limit/mib)
 	} else {
@@ -98,6 +100,30 @@ func TestPushTakesBoundedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.check(t, transfer.MaxJobs)
+}
+
+// slow keeps objects under way for a while, so that every buffer is in use.
+type slow struct{ sampler }
+
+func (s slow) Put(ctx context.Context, key string, body []byte) (backends.Info, error) {
+	time.Sleep(300 * time.Millisecond)
+	return s.sampler.Put(ctx, key, body)
+}
+
+// With all cores and all jobs it is 512 MiB at most, whatever is pushed.
+func TestPushTakesNoMoreThan512MiB(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	v := newVault(t)
+	h := newHeap()
+	v.store, v.jobs = slow{sampler{v.mem, h, true}}, transfer.MaxJobs
+	p, _ := v.newPush()
+	if _, err := p.Run(t.Context(), scan(t, sparse(t, 32)), nil); err != nil {
+		t.Fatal(err)
+	}
+	h.check(t, transfer.MaxJobs)
+	if used := h.peak - h.start; used > 512*mib {
+		t.Errorf("%d MiB", used/mib)
+	}
 }
 
 func TestPullAndCheckTakeBoundedMemory(t *testing.T) {

@@ -16,6 +16,7 @@ func (m *meter) add(p Progress) {
 	m.sum.Bytes += p.Bytes
 	m.sum.Reused += p.Reused
 	m.sum.Transferred += p.Transferred
+	m.sum.Saved += p.Saved
 	if m.report != nil {
 		m.report(m.sum)
 	}

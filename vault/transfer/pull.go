@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/aivault/aivault/vault/chunk"
 	"github.com/aivault/aivault/vault/manifest"
 )
 
@@ -79,7 +80,7 @@ func (v *Version) Pull(ctx context.Context, dest string, o PullOptions) (_ *Pull
 	p := &pull{
 		version: v, options: o, exact: o.Link || len(o.Include)+len(o.Exclude) == 0,
 		plain: newPool(plainBuffers(), plainSize), sealed: newFlow(v.Store, v.Jobs, time.Now),
-		hands: make(chan struct{}, writers), meter: meter{report: o.Progress},
+		opener: chunk.NewOpener(coders(), sealWorkers()), hands: make(chan struct{}, writers), meter: meter{report: o.Progress},
 	}
 	if p.include, err = compileGlobs(o.Include); err != nil {
 		return nil, err
@@ -126,7 +127,8 @@ type pull struct {
 	dest             *destination // what is written: old, or the new tree
 	next             *next        // that tree; nil: old is written
 	plain            *pool
-	sealed           *flow         // the store as well
+	sealed           *flow // the store as well
+	opener           *chunk.Opener
 	hands            chan struct{} // bounds files that are brought over at once
 	meter            meter
 	done             Pulled

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +16,8 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/chunk"
+	"github.com/aivault/aivault/vault/codec"
+	"github.com/aivault/aivault/vault/gear"
 	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -29,6 +33,7 @@ type Push struct {
 	Secret    manifest.Secret // the push secret, stored before (see [SealSecret])
 	Sent      *Sent           // what an earlier process stored under Version and Secret; nil: nothing
 	Padded    bool            // hide sizes: see manifest.PaddedSize
+	Raw       bool            // encode nothing
 	Jobs      int             // objects under way at once, at most MaxJobs; 0: as many as the link is found to carry
 	Stall     time.Duration   // give up on an object after so long without success; 0: never
 	Progress  func(Progress)  // called often, one call at a time; may be nil
@@ -53,6 +58,7 @@ type Pushed struct {
 	Uploaded    int64 // of those, bytes under this version's own prefix
 	Sent        int64 // bytes that this Push sent: less than Uploaded if it went on with another
 	Reused      int64 // bytes of files that were not sent: borrowed, repeated, or sent by a run before
+	Saved       int64 // bytes of files that encoding spared sending
 	Borrowed    bool  // some object is the base's
 }
 
@@ -74,6 +80,10 @@ func (p *Push) Run(ctx context.Context, tree *Tree, base *Base) (*Pushed, error)
 		sealed: newFlow(p.Store, p.Jobs, time.Now),
 		sealer: chunk.Sealer{Version: p.Version, Secret: p.Secret, Padded: p.Padded},
 		meter:  meter{report: p.Progress},
+		gear:   gear.NewTable(p.cut.Reveal()),
+	}
+	if !p.Raw {
+		r.encoders = newEncoders(coders())
 	}
 	if err := r.data(ctx); err != nil {
 		return nil, err
@@ -101,13 +111,17 @@ func (p *Push) prepare(base *Base) {
 // run is one run of a push.
 type run struct {
 	*Push
-	tree   *Tree
-	base   *Base
-	files  []filed // by index of the tree's sources
-	plain  *pool
-	sealed *flow // the store as well
-	sealer chunk.Sealer
-	meter  meter
+	tree     *Tree
+	base     *Base
+	files    []filed // by index of the tree's sources
+	plain    *pool
+	sealed   *flow // the store as well
+	sealer   chunk.Sealer
+	meter    meter
+	gear     *gear.Table
+	encoders encoders     // nil: nothing is encoded
+	layouts  sync.Mutex   // what a header tells is large: one at a time is read
+	tensors  atomic.Int64 // in all files
 
 	mu    sync.Mutex
 	table map[manifest.Digest]*manifest.Chunk // every chunk of the version; what it points to is set once the run's goroutines are done
@@ -115,18 +129,25 @@ type run struct {
 
 // filed is what reading a file tells.
 type filed struct {
-	sum    canonical.Digest
-	pieces []manifest.Piece
+	sum     canonical.Digest
+	pieces  []manifest.Piece
+	tensors []manifest.Tensor
 }
 
 // store makes sure that a chunk with this plaintext is stored, and returns where,
 // to be looked at once the run's goroutines are done, and whether nothing had to
-// be sent. It calls release as soon as it does not need plain any more.
-func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manifest.Chunk, had bool, err error) {
+// be sent: dedupe comes first, then encoding, then sealing. It calls release as
+// soon as it does not need plain any more.
+func (r *run) store(ctx context.Context, plain []byte, kind codec.Kind, release func()) (c *manifest.Chunk, had bool, err error) {
 	digest := manifest.Sum(plain)
 	if c, had = r.lookup(digest); had {
 		release()
 		return c, true, nil
+	}
+	content, release, err := r.encode(ctx, chunk.Plain(plain, digest), kind, release)
+	if err != nil {
+		release()
+		return nil, false, err
 	}
 	buf, err := r.sealed.get(ctx)
 	if err != nil {
@@ -134,7 +155,6 @@ func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manif
 		return nil, false, err
 	}
 	defer func() { r.sealed.put(buf) }()
-	content := chunk.Plain(plain, digest)
 	var sent *manifest.Chunk
 	if sent, buf, err = r.recall(ctx, content, buf); err != nil {
 		release()
@@ -155,7 +175,7 @@ func (r *run) store(ctx context.Context, plain []byte, release func()) (c *manif
 		return nil, false, err
 	}
 	r.place(c, sealedChunk)
-	r.meter.add(Progress{Transferred: int64(len(sealed))})
+	r.meter.add(Progress{Transferred: int64(len(sealed)), Saved: sealedChunk.Length - sealedChunk.Inner()})
 	return c, false, nil
 }
 
@@ -168,9 +188,9 @@ func (r *run) place(c *manifest.Chunk, stored manifest.Chunk) {
 }
 
 // storeData is store for the bytes of files.
-func (r *run) storeData(ctx context.Context, plain []byte, release func()) (*manifest.Chunk, error) {
+func (r *run) storeData(ctx context.Context, plain []byte, kind codec.Kind, release func()) (*manifest.Chunk, error) {
 	n := int64(len(plain))
-	c, had, err := r.store(ctx, plain, release)
+	c, had, err := r.store(ctx, plain, kind, release)
 	if had {
 		r.meter.add(Progress{Reused: n})
 	}
@@ -229,18 +249,35 @@ func (r *run) manifest(ctx context.Context) (*manifest.Root, error) {
 	if root.Parts, err = r.storeAll(ctx, manifest.Parts(r.cut, r.list)); err != nil {
 		return nil, err
 	}
+	if root.Tensors, err = r.storeAll(ctx, manifest.TensorParts(r.cut, r.allTensors())); err != nil {
+		return nil, err
+	}
 	if _, err = root.Encode(); !errors.Is(err, manifest.ErrTooLarge) {
 		return root, err
 	}
 	root.Depth = 2
-	root.Parts, err = r.storeAll(ctx, manifest.Nodes(r.cut, root.Parts))
+	if root.Parts, err = r.storeAll(ctx, manifest.Nodes(r.cut, root.Parts)); err != nil {
+		return nil, err
+	}
+	root.Tensors, err = r.storeAll(ctx, manifest.Nodes(r.cut, root.Tensors))
 	return root, err
+}
+
+// allTensors returns the tensors of all files as the manifest lists them.
+func (r *run) allTensors() []manifest.Tensor {
+	var out []manifest.Tensor
+	for i := range r.files {
+		out = append(out, r.files[i].tensors...)
+	}
+	slices.SortFunc(out, func(a, b manifest.Tensor) int { return a.Compare(&b) })
+	return out
 }
 
 // storeAll stores parts or nodes and returns references to them.
 func (r *run) storeAll(ctx context.Context, parts func(func(manifest.Encoded, error) bool)) ([]manifest.Ref, error) {
 	type stored struct {
 		first string
+		at    int64
 		chunk *manifest.Chunk
 	}
 	var list []*stored
@@ -251,10 +288,10 @@ func (r *run) storeAll(ctx context.Context, parts func(func(manifest.Encoded, er
 		if failed = err; err != nil || gctx.Err() != nil {
 			break
 		}
-		s := &stored{first: part.First}
+		s := &stored{first: part.First, at: part.At}
 		list = append(list, s)
 		g.Go(func() (err error) {
-			s.chunk, _, err = r.store(gctx, part.Plain, func() {})
+			s.chunk, _, err = r.store(gctx, part.Plain, codec.Opaque, func() {})
 			return err
 		})
 	}
@@ -266,7 +303,7 @@ func (r *run) storeAll(ctx context.Context, parts func(func(manifest.Encoded, er
 	}
 	refs := make([]manifest.Ref, len(list))
 	for i, s := range list {
-		refs[i] = manifest.Ref{First: s.first, Chunk: *s.chunk}
+		refs[i] = manifest.Ref{First: s.first, At: s.at, Chunk: *s.chunk}
 	}
 	return refs, nil
 }
@@ -275,7 +312,7 @@ func (r *run) storeAll(ctx context.Context, parts func(func(manifest.Encoded, er
 func (r *run) finish(ctx context.Context, root *manifest.Root) (*Pushed, error) {
 	p := &Pushed{
 		Digest: r.digest(r.salt), Files: r.tree.Files, Directories: r.tree.Directories, Bytes: r.tree.Bytes,
-		Reused: r.meter.sum.Reused,
+		Reused: r.meter.sum.Reused, Saved: r.meter.sum.Saved,
 	}
 	rootPlain, err := root.Encode()
 	if err != nil {

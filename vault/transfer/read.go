@@ -2,13 +2,10 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,7 +29,8 @@ func (r *run) groupSize() int64 {
 }
 
 // data reads every file and stores its chunks: small files in groups, in path
-// order; large ones in pieces, several files at once.
+// order; large ones in pieces, several files at once. Each byte is read once, but
+// for the headers in which tensors are listed.
 func (r *run) data(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	readers := make(chan struct{}, max(1, plainBuffers()/2))
@@ -82,114 +80,6 @@ func (r *run) data(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return nil
-}
-
-// group reads small files into one buffer and stores it as a chunk, in the
-// background.
-func (r *run) group(ctx context.Context, g *errgroup.Group, members []int) {
-	buf, err := r.plain.get(ctx)
-	if err != nil {
-		return // ctx has ended, and data says so
-	}
-	g.Go(func() error {
-		release := func() { r.plain.put(buf) }
-		for _, i := range members {
-			var err error
-			if buf, err = r.readSmall(ctx, buf, i); err != nil {
-				release()
-				return err
-			}
-		}
-		c := new(manifest.Chunk)
-		if len(buf) > 0 {
-			if c, err = r.storeData(ctx, buf, release); err != nil {
-				return err
-			}
-		} else {
-			release()
-		}
-		off := int64(0)
-		for _, i := range members {
-			if size := r.tree.sources[i].stamp.size; size > 0 {
-				r.files[i].pieces = []manifest.Piece{{Chunk: c, Offset: off, Length: size}}
-				off += size
-			}
-		}
-		r.meter.add(Progress{Files: int64(len(members)), Bytes: off})
-		return nil
-	})
-}
-
-// readSmall appends a file to buf and notes its SHA-256.
-func (r *run) readSmall(ctx context.Context, buf []byte, i int) ([]byte, error) {
-	src := &r.tree.sources[i]
-	f, err := open(ctx, src)
-	if err != nil {
-		return buf, err
-	}
-	defer f.Close()
-	start := len(buf)
-	buf = buf[:start+int(src.stamp.size)]
-	if err := f.read(buf[start:]); err != nil {
-		return buf[:start], err
-	}
-	r.files[i].sum = canonical.Sum(buf[start:])
-	return buf, f.end()
-}
-
-// large reads a large file piece by piece. Each piece is stored in the
-// background while this goroutine adds it to the file's SHA-256.
-func (r *run) large(ctx context.Context, g *errgroup.Group, i int) error {
-	src := &r.tree.sources[i]
-	f, err := open(ctx, src)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	pieces := make([]manifest.Piece, (src.stamp.size+manifest.MaxChunk-1)/manifest.MaxChunk)
-	r.files[i].pieces = pieces
-	sum := sha256.New()
-	for k := range pieces {
-		n := min(manifest.MaxChunk, src.stamp.size-int64(k)*manifest.MaxChunk)
-		if err := r.piece(ctx, g, f, &pieces[k], n, sum); err != nil {
-			return err
-		}
-	}
-	sum.Sum(r.files[i].sum[:0])
-	if err := f.end(); err != nil {
-		return err
-	}
-	r.meter.add(Progress{Files: 1})
-	return nil
-}
-
-// piece reads the next n bytes of f.
-func (r *run) piece(ctx context.Context, g *errgroup.Group, f *sourceFile, p *manifest.Piece, n int64, sum hash.Hash) error {
-	buf, err := r.plain.get(ctx)
-	if err != nil {
-		return err
-	}
-	buf = buf[:n]
-	if err := f.read(buf); err != nil {
-		r.plain.put(buf)
-		return err
-	}
-	var users atomic.Int32 // the two that work on buf
-	users.Store(2)
-	release := func() {
-		if users.Add(-1) == 0 {
-			r.plain.put(buf)
-		}
-	}
-	g.Go(func() error {
-		c, err := r.storeData(ctx, buf, release)
-		*p = manifest.Piece{Chunk: c, Length: n}
-		return err
-	})
-	sum.Write(buf)
-	release()
-	r.meter.add(Progress{Bytes: n})
 	return nil
 }
 

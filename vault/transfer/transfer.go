@@ -4,15 +4,17 @@
 // nothing of journals: who may do what, and which version an entry names, is
 // decided above it.
 //
-// Every byte is read once, in buffers of a fixed number: a transfer takes at
-// most (8 + Jobs) × 16 MiB, on few cores (4 + Jobs) × 16 MiB, where Jobs is what
-// it was told or what it finds the link to carry, at most MaxJobs, so 448 MiB;
-// and some 300 bytes for each file and 150 for each chunk; a pull some 300 more
-// for each file that its destination holds. A pull writes the pieces of a file in
-// any order and hashes them in the file's order while they are in memory, as far
-// ahead as its buffers reach; a piece whose chunk came long before its turn,
-// because other files or earlier bytes hold it too, is read back. Nothing outlives
-// a call: no goroutine, no file in the destination that was not verified.
+// Every byte is read once, in buffers of a fixed number. A transfer takes at most
+// (6 + Jobs) × 16 MiB, and 4 × 33 MiB to encode or decode, where Jobs is what it
+// was told or what it finds the link to carry: 484 MiB with MaxJobs, and of all of
+// that less on few cores. Besides, some 300 bytes for each file, 150 for each
+// chunk and 200 for each tensor, and while the header of a weight file is read up
+// to 16 times its length; a pull some 300 more for each file that its destination
+// holds. A pull writes the pieces of a file in any order and hashes them in the
+// file's order while they are in memory, as far ahead as its buffers reach; a
+// piece whose chunk came long before its turn, because other files or earlier
+// bytes hold it too, is read back. Nothing outlives a call: no goroutine, no file
+// in the destination that was not verified.
 package transfer
 
 import (
@@ -28,7 +30,7 @@ const (
 	// or at first, if Jobs is 0.
 	DefaultJobs = 4
 	// MaxJobs bounds Jobs, and so memory.
-	MaxJobs = 20
+	MaxJobs = 16
 )
 
 var (
@@ -55,6 +57,7 @@ type Progress struct {
 	Bytes       int64 // of files, read or written
 	Reused      int64 // of those, not sent or fetched: the other side had them
 	Transferred int64 // sealed bytes sent or fetched
+	Saved       int64 // bytes that encoding spared sending
 }
 
 func jobs(n int) int {
@@ -65,7 +68,10 @@ func jobs(n int) int {
 }
 
 // plainBuffers is how many chunks are read, hashed, sealed or opened at once.
-func plainBuffers() int { return min(max(4, runtime.GOMAXPROCS(0)), 8) }
+func plainBuffers() int { return min(max(4, runtime.GOMAXPROCS(0)), 6) }
+
+// coders is how many chunks are encoded or decoded at once.
+func coders() int { return min(runtime.GOMAXPROCS(0), 4) }
 
 // sealWorkers is how many goroutines work on one of them.
 func sealWorkers() int { return max(1, runtime.GOMAXPROCS(0)/plainBuffers()) }
