@@ -35,6 +35,7 @@ var (
 	ErrNoExchange   = transfer.ErrNoExchange     // a pull's destination cannot be exchanged as a whole
 	ErrNotLink      = transfer.ErrNotLink        // a pull's destination is to be a link, and is something else
 	ErrName         = transfer.ErrName           // a pull's destination cannot have a file's name
+	ErrNoTensor     = transfer.ErrNoTensor       // no tensor has a name that was asked for
 )
 
 // errLost says that another writer was faster: fold and decide again.

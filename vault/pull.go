@@ -21,6 +21,9 @@ type PullOptions struct {
 	Force   bool              // replace what is in the way, whose ever it is
 	Labels  map[string]string // for the receipt: pod, node, job
 	Link    bool              // the destination is a link, switched from one tree to the next
+	// Tensors are names, or patterns: these tensors alone, as one file,
+	// transfer.TensorFile. Then there is no Link, Before or After.
+	Tensors []string
 	// Before and After are called before the destination changes and after it
 	// did, if it does; either may be nil. An error of Before stops the pull, with
 	// nothing changed; one of After is returned, and nothing is taken back.
@@ -56,9 +59,12 @@ type PullResult struct {
 //
 // Errors: ErrNotFound, ErrEmptyMain; ErrDestroyed, ErrRefused; ErrIntegrity,
 // which names object and file; ErrOverwrite, ErrNoExchange, ErrNotLink, ErrName,
-// ErrChanged, of dest; ErrNotPermitted for a member that is no reader; those of
+// ErrChanged, of dest; ErrNotPermitted for a member that is no reader; ErrNoTensor; those of
 // storage, keeper, Before and After.
 func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (*PullResult, error) {
+	if len(o.Tensors) > 0 && (o.Link || o.Before != nil || o.After != nil) {
+		return nil, errors.New("a pull of tensors switches no link and has no hooks")
+	}
 	l, a, cv, err := v.resolve(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -85,8 +91,13 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 			return f(ctx, PullSwap{Ref: cv.Ref(a.Name), Digest: cv.Digest, Swap: s})
 		}
 	}
-	done, err := version.Pull(ctx, dest, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Link: o.Link,
+	var done *transfer.Pulled
+	if len(o.Tensors) > 0 {
+		done, err = version.PullTensors(ctx, dest, transfer.TensorOptions{Names: o.Tensors, Include: o.Include, Exclude: o.Exclude, Force: o.Force, Progress: v.config.Progress})
+	} else {
+		done, err = version.Pull(ctx, dest, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Link: o.Link,
 		Before: hook(o.Before), After: hook(o.After), Progress: v.config.Progress})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
 	}

@@ -32,6 +32,7 @@ type PushOptions struct {
 	Kind           string   // "": model
 	Classification string   // "": internal
 	Labels         map[string]string
+	Encode         string       // "", "auto": make smaller what gains; "none": store everything as it is
 	IfVersion      *int         // only if the newest version has this number
 	Op             canonical.ID // zero: drawn; the same author's retry with the same id returns the first version
 }
@@ -48,6 +49,7 @@ type PushResult struct {
 	Uploaded  int64 // bytes that this push sent
 	Reused    int64 // bytes of files that storage had already
 	Resumed   bool  // it went on with a push that was broken off
+	Saved     int64 // bytes of files that encoding spared sending
 	Changed   bool  // a version was made, or a channel moved
 	Channel   string
 	Head      ledger.Pin
@@ -70,6 +72,9 @@ func (v *Vault) Push(ctx context.Context, o PushOptions) (*PushResult, error) {
 	described := state.Version{Kind: o.Kind, Classification: o.Classification, Labels: o.Labels}
 	if err := described.Check(); err != nil {
 		return nil, err
+	}
+	if o.Encode != "" && o.Encode != "auto" && o.Encode != "none" {
+		return nil, fmt.Errorf("encoding %q: it is auto or none", o.Encode)
 	}
 	if o.Op.IsZero() {
 		o.Op = canonical.NewID()
@@ -219,7 +224,7 @@ func (p *push) prepare(at keyring.Attempt) error {
 	c := p.vault.config
 	p.vid = at.VID
 	p.upload = &transfer.Push{Artefact: at.Artefact.ID, Version: at.VID, Recipient: recipient, Metadata: metadata, Secret: manifest.NewSecret(),
-		Padded: p.options.Classification == "confidential", Jobs: c.Jobs, Stall: c.Stall, Progress: c.Progress}
+		Padded: p.options.Classification == "confidential", Raw: p.options.Encode == "none", Jobs: c.Jobs, Stall: c.Stall, Progress: c.Progress}
 	if b := p.begun; b != nil && b.vid == at.VID {
 		p.upload.Secret, p.upload.Sent = b.secret, b.sent
 		p.secret = state.Version{VID: at.VID, Secret: b.stored}
@@ -303,7 +308,7 @@ func (p *push) unchanged(ctx context.Context) (*PushResult, error) {
 	}
 	p.vault.keep()
 	res := p.result(p.latest)
-	res.Changed, res.Uploaded, res.Reused = changed, 0, p.pushed.Bytes
+	res.Changed, res.Uploaded, res.Saved, res.Reused = changed, 0, 0, p.pushed.Bytes
 	return res, nil
 }
 
@@ -314,6 +319,7 @@ func (p *push) result(cv *state.CommittedVersion) *PushResult {
 	if p.pushed != nil {
 		res.Files, res.Bytes, res.Reused, res.Uploaded = p.pushed.Files, p.pushed.Bytes, p.pushed.Reused, p.pushed.Sent
 		res.Resumed = p.begun != nil && p.begun.vid == cv.VID
+		res.Saved = p.pushed.Saved
 	}
 	return res
 }

@@ -161,6 +161,8 @@ func judge(err error) verdict {
 		return verdict{codeDenied, "role", "an admin gives roles: aivault member add"}
 	case is(vault.ErrEmptyMain):
 		return verdict{codeNotFound, "not-found", "name a version (@v1, @latest) or a channel; aivault show lists what there is"}
+	case is(vault.ErrNoTensor):
+		return verdict{codeNotFound, "no-tensor", "names are those in the weight files; * stands for anything: --tensor '*.bias'"}
 	case is(vault.ErrNotFound):
 		return verdict{codeNotFound, "not-found", "aivault list shows what there is"}
 	case is(errPartial):

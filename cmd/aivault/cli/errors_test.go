@@ -44,6 +44,7 @@ func TestJudge(t *testing.T) {
 		{errPartial, 3, "partial"},
 		{errNothingToDo, 4, "nothing-to-do"},
 		{vault.ErrNotFound, 5, "not-found"},
+		{vault.ErrNoTensor, 5, "no-tensor"},
 		{fmt.Errorf("%w: %w", vault.ErrEmptyMain, vault.ErrNotFound), 5, "not-found"},
 		{vault.ErrNoVault, 10, "no-vault"},
 		{vault.ErrConflict, 11, "conflict"},

@@ -25,7 +25,9 @@ func (r *run) meter() *progress.Meter {
 // showProgress returns what a vault tells its progress to.
 func (r *run) showProgress(what string) func(transfer.Progress) {
 	m := r.meter()
-	return func(p transfer.Progress) { m.Update(progress.Step{What: what, Done: p.Bytes}) }
+	return func(p transfer.Progress) {
+		m.Update(progress.Step{What: what, Done: p.Bytes, Reused: p.Reused, Saved: p.Saved})
+	}
 }
 
 // progressMode decides what "auto" means: nothing where programs read, a line

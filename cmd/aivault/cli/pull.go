@@ -13,10 +13,11 @@ func pullCommand() *command {
 	return &command{
 		name: "pull", args: "REF DEST", usage: "copy a version into a directory, verified",
 		about:   "REF is ARTEFACT (what its channel main points to), ARTEFACT@vN, ARTEFACT@sha256:DIGEST, ARTEFACT@latest or ARTEFACT:CHANNEL. Files appear only once they are verified. What DEST holds already, under the same name or another, whole or in part, is not fetched again.\n\nIf DEST holds another version of the artefact, put there by earlier pulls, the new tree is built beside it and exchanged with it at once: whatever happens, DEST is the one or the other, whole. What no pull has put, or somebody has changed since, is never replaced or removed: that is an error, unless --force says otherwise. A directory that held something before the first pull, or several artefacts, is not exchanged: files are added to it, and with --force replaced one by one. What was pulled stands, without names, in a file .aivault-record-… beside DEST.\n\nA mount point cannot be exchanged. With --link DEST is a link, which is switched from one tree beside it to the next.",
-		example: "aivault pull fraud-detector ./serving\naivault pull team/fraud-detector@v7 ./serving --include '*.safetensors' --force\naivault pull aivault://lab/team/fraud-detector:prod /models/current --link --exec-after 'systemctl reload serving'",
+		example: "aivault pull fraud-detector ./serving\naivault pull team/fraud-detector@v7 ./serving --include '*.safetensors' --force\naivault pull team/fraud-detector ./out --tensor model.embed_tokens.weight --tensor '*.bias'\naivault pull aivault://lab/team/fraud-detector:prod /models/current --link --exec-after 'systemctl reload serving'",
 		flags: flagList(
 			listFlag("include", "GLOB", "only what matches; ** stands for any number of directories; may be repeated"),
 			listFlag("exclude", "GLOB", "not what matches; may be repeated"),
+			listFlag("tensor", "NAME", "these tensors alone, as DEST/tensors.safetensors; * stands for anything; with --include and --exclude only those of the files that are selected; may be repeated"),
 			boolFlag("force", "replace and remove also what no pull has put"),
 			boolFlag("link", "make DEST a link to a tree beside it, and switch it to the new one at once"),
 			textFlag("exec-before", "CMD", "what sh runs before DEST changes, if it does; unless it succeeds nothing is changed; it finds AIVAULT_REF, AIVAULT_DIGEST and AIVAULT_DEST, and where whole trees are exchanged AIVAULT_OLD and AIVAULT_NEW, where they stand"),
@@ -56,6 +57,9 @@ func runPull(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(c.flags.StringSlice("tensor")) > 0 && (c.flags.Bool("link") || c.flags.String("exec-before") != "" || c.flags.String("exec-after") != "") {
+		return usage("--tensor writes one file: it goes with neither --link nor --exec-before or --exec-after")
+	}
 	v, err := c.openShowing(ctx, addressed, "pull "+ref.String())
 	if err != nil {
 		return err
@@ -63,6 +67,7 @@ func runPull(ctx context.Context, c *call) error {
 	res, err := v.Pull(ctx, ref, c.args[1], vault.PullOptions{
 		Include: c.flags.StringSlice("include"), Exclude: c.flags.StringSlice("exclude"), Force: c.flags.Bool("force"), Link: c.flags.Bool("link"), Labels: labels,
 		Before: c.hook("exec-before"), After: c.hook("exec-after"),
+		Tensors: c.flags.StringSlice("tensor"),
 	})
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ func pushCommand() *command {
 			textFlag("kind", "model|dataset|config|prompt|system|evaluation", "what it is (default model)"),
 			textFlag("classification", "public|internal|confidential", "how secret it is (default internal); confidential objects are padded, so that sizes tell less"),
 			listFlag("label", "KEY=VALUE", "describe the version; may be repeated"),
+			textFlag("encode", "auto|none", "auto makes weights and text smaller before they are sealed, where that gains; none stores everything as it is (default auto)"),
 			textFlag("if-version", "vN", "only if N is the newest version; v0: only if there is none"),
 			textFlag("op", "ID", "a name for this push: when it is run again under the same name, it returns the version that was made"),
 			listFlag("exclude", "GLOB", "leave out what matches; ** stands for any number of directories; may be repeated"),
@@ -50,6 +51,7 @@ type pushJSON struct {
 	Stored    int64  `json:"stored_bytes"`
 	Uploaded  int64  `json:"uploaded_bytes"`
 	Reused    int64  `json:"reused_bytes"`
+	Saved     int64  `json:"saved_bytes"`
 	Resumed   bool   `json:"resumed"`
 	Head      string `json:"head"`
 }
@@ -68,14 +70,18 @@ func runPush(ctx context.Context, c *call) error {
 		return err
 	}
 	object := pushJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Version, fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
-		"sha256:" + res.Digest.String(), res.Channel, res.Files, res.Bytes, res.Stored, res.Uploaded, res.Reused, res.Resumed, res.Head.String()}
+		"sha256:" + res.Digest.String(), res.Channel, res.Files, res.Bytes, res.Stored, res.Uploaded, res.Reused, res.Saved, res.Resumed, res.Head.String()}
 	err = c.out.result(object, object.Ref, func(w io.Writer) {
 		if !res.Changed {
 			fmt.Fprintf(w, "%s  nothing changed\n", printable(object.Ref))
 			return
 		}
 		fmt.Fprintf(w, "%s  %s\n", printable(object.Ref), object.Digest)
-		fmt.Fprintf(w, "%s, %s, %s of them stored already; %s sent\n", plural(int(res.Files), "file"), bytesText(res.Bytes), bytesText(res.Reused), bytesText(res.Uploaded))
+		fmt.Fprintf(w, "%s, %s, %s of them stored already; %s sent", plural(int(res.Files), "file"), bytesText(res.Bytes), bytesText(res.Reused), bytesText(res.Uploaded))
+		if res.Saved > 0 {
+			fmt.Fprintf(w, ", %s saved by encoding", bytesText(res.Saved))
+		}
+		fmt.Fprintln(w)
 		if res.Resumed {
 			fmt.Fprintln(w, "it went on with a push that was broken off")
 		}
@@ -108,6 +114,9 @@ func (c *call) pushOptions() (addressed string, o vault.PushOptions, err error) 
 	}
 	if o.Labels, err = parseLabels(c.flags.StringSlice("label")); err != nil {
 		return "", o, err
+	}
+	if o.Encode = c.flags.String("encode"); o.Encode != "" && o.Encode != "auto" && o.Encode != "none" {
+		return "", o, usage("--encode %q: write auto or none", o.Encode)
 	}
 	if text := c.flags.String("if-version"); text != "" {
 		number, ok := strings.CutPrefix(text, "v")

@@ -85,7 +85,7 @@ func TestRefusedSettings(t *testing.T) {
 	}{
 		{nil, []string{"--stall=x"}, `--stall: "x" is no duration; write e.g. 30s, 10m or 2h`},
 		{nil, []string{"--timeout=-1s"}, `--timeout: "-1s" is no duration; write e.g. 30s, 10m or 2h`},
-		{map[string]string{"AIVAULT_JOBS": "0"}, nil, `AIVAULT_JOBS: "0" is no number from 1 to 20`},
+		{map[string]string{"AIVAULT_JOBS": "0"}, nil, `AIVAULT_JOBS: "0" is no number from 1 to 16`},
 		{map[string]string{"AIVAULT_JSON": "perhaps"}, nil, `AIVAULT_JSON: strconv.ParseBool: parsing "perhaps": invalid syntax`},
 		{nil, []string{"--progress=loud"}, `--progress: "loud" is none of auto, plain, json, none`},
 		{nil, []string{"--genesis=ab"}, ""},

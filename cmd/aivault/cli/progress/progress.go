@@ -32,9 +32,11 @@ const Schema = "aivault.progress/1"
 
 // Step is how far something has come.
 type Step struct {
-	What  string // what is being done, one word or a few
-	Done  int64  // bytes
-	Total int64  // bytes; 0: not known yet
+	What   string // what is being done, one word or a few
+	Done   int64  // bytes
+	Total  int64  // bytes; 0: not known yet
+	Reused int64  // of the bytes done, those that the other side had already
+	Saved  int64  // of the bytes done, those that encoding spared
 }
 
 // Meter shows the progress of one command. It is safe for concurrent use.
@@ -113,6 +115,8 @@ type stepJSON struct {
 	What   string  `json:"what"`
 	Done   int64   `json:"done_bytes"`
 	Total  int64   `json:"total_bytes,omitempty"`
+	Reused int64   `json:"reused_bytes,omitempty"`
+	Saved  int64   `json:"saved_bytes,omitempty"`
 	Rate   int64   `json:"bytes_per_second"`
 	Left   float64 `json:"seconds_left,omitempty"`
 }
@@ -121,7 +125,7 @@ func (m *Meter) tell(now time.Time) {
 	rate, left := m.rate(now)
 	switch m.mode {
 	case JSON:
-		_ = json.NewEncoder(m.out).Encode(stepJSON{Schema, m.last.What, m.last.Done, m.last.Total, rate, left.Seconds()})
+		_ = json.NewEncoder(m.out).Encode(stepJSON{Schema, m.last.What, m.last.Done, m.last.Total, m.last.Reused, m.last.Saved, rate, left.Seconds()})
 	case Plain:
 		io.WriteString(m.out, "aivault: "+m.text(rate, left)+"\n")
 	case Line:
@@ -162,6 +166,12 @@ func (m *Meter) text(rate int64, left time.Duration) string {
 	text += fmt.Sprintf(", %s/s", m.size(rate))
 	if left > 0 {
 		text += fmt.Sprintf(", %s left", left)
+	}
+	if s.Reused > 0 {
+		text += fmt.Sprintf(", %s there already", m.size(s.Reused))
+	}
+	if s.Saved > 0 {
+		text += fmt.Sprintf(", %s saved", m.size(s.Saved))
 	}
 	return text
 }

@@ -32,7 +32,7 @@ func meter(mode Mode, width int) (*Meter, *bytes.Buffer, *clock) {
 func TestPlain(t *testing.T) {
 	m, b, c := meter(Plain, 80)
 	for i := range int64(40) {
-		m.Update(Step{"push", i * 10, 1000})
+		m.Update(Step{What: "push", Done: i * 10, Total: 1000})
 		c.add(time.Second)
 	}
 	m.Close()
@@ -44,9 +44,9 @@ func TestPlain(t *testing.T) {
 
 func TestShortWorkIsSilent(t *testing.T) {
 	m, b, c := meter(Plain, 80)
-	m.Update(Step{"pull", 0, 10})
+	m.Update(Step{What: "pull", Done: 0, Total: 10})
 	c.add(time.Second)
-	m.Update(Step{"pull", 10, 10})
+	m.Update(Step{What: "pull", Done: 10, Total: 10})
 	m.Close()
 	if b.Len() > 0 {
 		t.Errorf("got %q", b)
@@ -56,7 +56,7 @@ func TestShortWorkIsSilent(t *testing.T) {
 func TestJSON(t *testing.T) {
 	m, b, c := meter(JSON, 80)
 	for i := range int64(3) {
-		m.Update(Step{"pull", i * 100, 1000})
+		m.Update(Step{What: "pull", Done: i * 100, Total: 1000})
 		c.add(time.Second)
 	}
 	m.Close()
@@ -72,15 +72,32 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+func TestWhatWasSpared(t *testing.T) {
+	m, b, c := meter(JSON, 0)
+	m.Update(Step{What: "push"})
+	c.add(time.Second)
+	m.Update(Step{What: "push", Done: 100, Reused: 30, Saved: 20})
+	if got := b.String(); !strings.Contains(got, `"done_bytes":100,"reused_bytes":30,"saved_bytes":20,`) {
+		t.Errorf("got %s", got)
+	}
+	m, b, c = meter(Plain, 0)
+	m.Update(Step{What: "push"})
+	c.add(time.Minute)
+	m.Update(Step{What: "push", Done: 100, Reused: 30, Saved: 20})
+	if got := b.String(); !strings.Contains(got, "30") || !strings.Contains(got, "there already, ") || !strings.Contains(got, " saved\n") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestLineIsReplacedAndTakenAway(t *testing.T) {
 	m, b, c := meter(Line, 80)
-	m.Update(Step{"pull", 1, 0})
+	m.Update(Step{What: "pull", Done: 1, Total: 0})
 	c.add(time.Second)
-	m.Update(Step{"pull", 123456, 0})
+	m.Update(Step{What: "pull", Done: 123456, Total: 0})
 	c.add(time.Second)
-	m.Update(Step{"x", 1, 0})
+	m.Update(Step{What: "x", Done: 1, Total: 0})
 	c.add(time.Second)
-	m.Update(Step{"x", 2, 0})
+	m.Update(Step{What: "x", Done: 2, Total: 0})
 	m.out.Write([]byte("warning\n"))
 	m.Close()
 	if got := render(b.String()); got != "warning\n" {
@@ -94,9 +111,9 @@ func TestLineIsReplacedAndTakenAway(t *testing.T) {
 func TestLineFits(t *testing.T) {
 	for _, width := range []int{1, 2, 20} {
 		m, b, c := meter(Line, width)
-		m.Update(Step{"pull", 1, 5})
+		m.Update(Step{What: "pull", Done: 1, Total: 5})
 		c.add(time.Second)
-		m.Update(Step{"pull", 2, 5})
+		m.Update(Step{What: "pull", Done: 2, Total: 5})
 		if n := len(strings.TrimPrefix(b.String(), "\r")); n >= width && n > 0 {
 			t.Errorf("%d columns on a terminal of %d", n, width)
 		}
@@ -105,9 +122,9 @@ func TestLineFits(t *testing.T) {
 
 func TestNone(t *testing.T) {
 	m, b, c := meter(None, 80)
-	m.Update(Step{"pull", 1, 5})
+	m.Update(Step{What: "pull", Done: 1, Total: 5})
 	c.add(time.Hour)
-	m.Update(Step{"pull", 2, 5})
+	m.Update(Step{What: "pull", Done: 2, Total: 5})
 	m.Close()
 	if b.Len() > 0 {
 		t.Errorf("got %q", b)
@@ -120,7 +137,7 @@ func TestConcurrent(t *testing.T) {
 	for i := range 4 {
 		wg.Go(func() {
 			for j := range 100 {
-				m.Update(Step{"push", int64(i*100 + j), 400})
+				m.Update(Step{What: "push", Done: int64(i*100 + j), Total: 400})
 				c.add(time.Millisecond)
 			}
 		})
