@@ -62,6 +62,25 @@ func (f *forger) count(file manifest.File) {
 	f.hash.Add(file.Path, file.Mode, file.Size, file.SHA256)
 }
 
+// tree stores a manifest of files and tensors.
+func (f *forger) tree(files []manifest.File, tensors []manifest.Tensor) transfer.Source {
+	f.t.Helper()
+	var parts []manifest.Ref
+	for part, err := range manifest.Parts(f.root.Cut, slices.Values(files)) {
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		parts = append(parts, manifest.Ref{First: part.First, At: part.At, Chunk: f.chunk(part.Plain)})
+	}
+	for part, err := range manifest.TensorParts(f.root.Cut, tensors) {
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.root.Tensors = append(f.root.Tensors, manifest.Ref{First: part.First, Chunk: f.chunk(part.Plain)})
+	}
+	return f.source(parts...)
+}
+
 // part stores a part, after change.
 func (f *forger) part(change func(string) string, files ...manifest.File) manifest.Ref {
 	f.t.Helper()
