@@ -115,6 +115,35 @@ func TestInsertedFileMovesFewParts(t *testing.T) {
 	}
 }
 
+// Ten changed files among 100,000, each in a group of 100 that is stored anew,
+// rewrite about ten parts, and nothing else of the manifest.
+func TestTenChangedFilesRewriteAboutTenParts(t *testing.T) {
+	key, files := NewSecret(), smallFiles(100_000)
+	old, all := make(map[string]bool), build(t, key, files)
+	for _, p := range all {
+		old[string(p.Plain)] = true
+	}
+	for i := range 10 {
+		at := i*9_973 + 17
+		files[at].SHA256 = fixed(at, "changed")
+		c := fixedChunk(1<<30+i, 1000)
+		for j := at / 100 * 100; j < at/100*100+100; j++ {
+			files[j].Pieces = []Piece{{c, files[j].Pieces[0].Offset, 10}}
+		}
+	}
+	fresh, size := 0, 0
+	for _, p := range build(t, key, files) {
+		if !old[string(p.Plain)] {
+			fresh++
+			size += len(p.Plain)
+		}
+	}
+	t.Logf("%d of %d parts, %d bytes", fresh, len(all), size)
+	if fresh < 5 || fresh > 15 {
+		t.Errorf("%d of %d parts were rewritten", fresh, len(all))
+	}
+}
+
 func TestLongPathsFillParts(t *testing.T) {
 	var files []File
 	for i := range 3000 {

@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/aivault/aivault/backends/backendtest"
+	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/modelfile"
 	"github.com/aivault/aivault/vault/modelfile/modelfiletest"
@@ -331,20 +333,21 @@ func TestOneTensorOfALargeModel(t *testing.T) {
 	}
 }
 
-// model is a model of some 70 MiB.
-func model(change map[string]uint64, extra ...string) []byte {
+// model is a model of some 70 MiB; changed has other bytes than usual, and added
+// is a small tensor that it usually has not.
+func model(changed, added string) []byte {
 	var tensors []modelfiletest.Tensor
 	add := func(name string, n int) {
-		seed, ok := change[name]
-		if !ok {
-			seed = uint64(len(tensors)) + 1000
+		seed := seedOf(name)
+		if name == changed {
+			seed++
 		}
 		tensors = append(tensors, modelfiletest.Tensor{Name: name, DType: "u8", Shape: []int64{int64(n)}, Data: modelfiletest.Noise(seed, int64(n))})
 	}
-	for i, name := range extra {
-		tensors = append(tensors, modelfiletest.Tensor{Name: name, DType: "u8", Shape: []int64{100}, Data: modelfiletest.Noise(uint64(i), 100)})
-	}
 	for i := range 3 {
+		if i == 1 && added != "" {
+			add(added, 100_000)
+		}
 		add(fmt.Sprintf("%d.attention", i), 18*mib)
 		for j := range 8 {
 			add(fmt.Sprintf("%d.%d.norm", i, j), 700_000)
@@ -353,26 +356,28 @@ func model(change map[string]uint64, extra ...string) []byte {
 	return modelfiletest.Safetensors(tensors...)
 }
 
+func seedOf(name string) uint64 {
+	sum := canonical.Sum([]byte(name))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
 func TestOneChangedTensorStoresLittle(t *testing.T) {
 	v := newVault(t)
 	dir := t.TempDir()
 	name := filepath.Join(dir, "model.safetensors")
-	write(t, name, model(nil))
+	write(t, name, model("", ""))
 	first, all := v.push(dir, nil)
 	base := v.base(first)
 	for what, c := range map[string]struct {
 		file  []byte
 		limit int64
 	}{
-		"a large tensor":        {model(map[string]uint64{"1.attention": 1}), 18*mib + 256<<10},
-		"a small tensor":        {model(map[string]uint64{"1.3.norm": 1}), 700_000 + 2*8*mib + 256<<10},
-		"a tensor more":         {model(map[string]uint64{}, "a.new.one"), 100 + 2*8*mib + 256<<10},
-		"the header, as it was": {model(nil), 0},
+		"a large tensor":    {model("1.attention", ""), 18*mib + 256<<10},
+		"a small tensor":    {model("1.3.norm", ""), 8*mib + 256<<10}, // all the small ones between two large ones are shorter
+		"a tensor more":     {model("", "added"), 8*mib + 256<<10},    // header, and the group it joins
+		"nothing different": {model("", ""), 0},
 	} {
 		write(t, name, c.file)
-		if what == "a tensor more" {
-			continue // other seeds: see below
-		}
 		p, _ := v.newPush()
 		done, err := p.Run(t.Context(), scan(t, dir), base)
 		if err != nil {
