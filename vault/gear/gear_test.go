@@ -4,9 +4,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -38,6 +41,22 @@ func cuts(c *Cutter, data []byte, feed int) []int {
 		}
 	}
 	return ends
+}
+
+// The words that FORMAT.md names were computed by another program.
+func TestFormatTable(t *testing.T) {
+	doc, err := os.ReadFile("../FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key [32]byte
+	for i := range key {
+		key[i] = byte(0x40 + i)
+	}
+	table := NewTable(key)
+	if want := fmt.Sprintf("T[0] is `%016x` and T[255] `%016x`", table[0], table[255]); !strings.Contains(string(doc), want) {
+		t.Errorf("FORMAT.md does not say %s", want)
+	}
 }
 
 // A table is what FORMAT.md says, and no other key gives it.

@@ -159,6 +159,12 @@ func TestFormatCuts(t *testing.T) {
 	if cut.endsPart("run.sh", 437) || !cut.endsPart("run.sh", 438) {
 		t.Error("parts end elsewhere")
 	}
+	if cut.EndsTensors("weight", 4095633) || !cut.EndsTensors("weight", 4095634) || !strings.Contains(exampleText(t), "from 4,095,634 bytes on.)") {
+		t.Error("groups of tensors end elsewhere")
+	}
+	if cut.ends("tensors", "weight", 113, 1024) || !cut.ends("tensors", "weight", 114, 1024) {
+		t.Error("parts of tensors end elsewhere")
+	}
 	if cut.ends("node", "config.json", 0xbb14d5bb, 1<<32) || !cut.ends("node", "config.json", 0xbb14d5bc, 1<<32) {
 		t.Error("nodes end elsewhere")
 	}
