@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
+	"strconv"
 )
 
 // Targets of the cuts.
@@ -57,9 +58,15 @@ func (c *Cutter) EndsTensors(name string, size int64) bool {
 	return c.ends("tensor", name, uint64(size), tensorTarget)
 }
 
-func (c *Cutter) endsTensors(name string) bool { return c.ends("tensors", name, 1, tensorsTarget) }
+// endsTensors asks by the file as well: many may have a tensor of one name.
+func (c *Cutter) endsTensors(t *Tensor) bool {
+	return c.ends("tensors", t.Name+"\x00"+t.File, 1, tensorsTarget)
+}
 
-func (c *Cutter) endsNode(first string) bool { return c.ends("node", first, 1, nodeTarget) }
+// endsNode asks by at as well: many parts may begin with one file or name.
+func (c *Cutter) endsNode(r *Ref) bool {
+	return c.ends("node", r.First+"\x00"+strconv.FormatInt(r.At, 10), 1, nodeTarget)
+}
 
 // ends compares 32 bits of HMAC-SHA-256(key, label ‖ 0x00 ‖ path), read as a
 // fraction, with weight/target.

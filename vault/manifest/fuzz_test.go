@@ -46,7 +46,7 @@ func FuzzDecodeNode(f *testing.F) {
 	for _, n := range collect(f, Nodes(SecretFrom(fixed(0, "key")), []Ref{{"a", 3, *fixedChunk(1, 1)}, {"\xff", 0, *fixedChunk(2, 2)}})) {
 		f.Add(false, n.First, n.At, n.Plain)
 	}
-	for _, n := range collect(f, Nodes(SecretFrom(fixed(0, "key")), []Ref{{"a", 0, *fixedChunk(1, 1)}, {"a", 0, *fixedChunk(2, 2)}})) {
+	for _, n := range collect(f, Nodes(SecretFrom(fixed(0, "key")), []Ref{{"a", 0, *fixedChunk(1, 1)}, {"a", 4, *fixedChunk(2, 2)}})) {
 		f.Add(true, n.First, n.At, n.Plain)
 	}
 	f.Fuzz(func(t *testing.T, tensors bool, first string, at int64, b []byte) {

@@ -193,7 +193,7 @@ func TestHostileRoots(t *testing.T) {
 			r.Parts = append(r.Parts, r.Parts[0])
 			r.Parts[1].First = "a"
 		},
-		"bad tensors": func(r *Root) { r.Tensors = []Ref{{First: "x", At: 1, Chunk: r.Parts[0].Chunk}} },
+		"bad tensors": func(r *Root) { r.Tensors = []Ref{{First: "x", At: -1, Chunk: r.Parts[0].Chunk}} },
 		"bad part":    func(r *Root) { r.Parts[0].Length = 0 },
 	} {
 		r := base()

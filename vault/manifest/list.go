@@ -10,10 +10,14 @@ import (
 // of Compare. It stops at the first error.
 func TensorParts(key Secret, tensors []Tensor) iter.Seq2[Encoded, error] {
 	cut := NewCutter(key)
+	same := int64(0) // tensors before this one that have its name
 	return pack(tensorsFormat, "tensors", len(tensors), func(i int) (item, error) {
 		t := &tensors[i]
+		if same++; i == 0 || t.Name != tensors[i-1].Name {
+			same = 0
+		}
 		enc, err := t.encode()
-		return item{t.Name, 0, enc, cut.endsTensors(t.Name)}, err
+		return item{t.Name, same, enc, cut.endsTensors(t)}, err
 	})
 }
 
@@ -23,7 +27,7 @@ func Nodes(key Secret, parts []Ref) iter.Seq2[Encoded, error] {
 	return pack(nodeFormat, "parts", len(parts), func(i int) (item, error) {
 		r := &parts[i]
 		enc, err := r.encode()
-		return item{r.First, r.At, enc, cut.endsNode(r.First)}, err
+		return item{r.First, r.At, enc, cut.endsNode(r)}, err
 	})
 }
 

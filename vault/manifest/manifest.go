@@ -124,7 +124,7 @@ type Part struct {
 // Ref names a part or a node and what comes first below it.
 type Ref struct {
 	First string // the first path; of tensors the first name
-	At    int64  // where in the file First the part begins
+	At    int64  // where in the file First the part begins; how many tensors named First come before it
 	Chunk
 }
 

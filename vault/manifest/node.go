@@ -31,12 +31,12 @@ func wireRefs(refs []Ref) limited[wireRef] {
 	return w
 }
 
-// Of says what parts list, and so how references to them are spelt and ordered.
+// Of says what parts list, and so how references to them are spelt.
 type Of int
 
 const (
-	Files   Of = iota // First is a path; parts rise by it, and by At within one file
-	Tensors           // First is the name of a tensor; parts do not fall, as files may share a name
+	Files   Of = iota // First is a path
+	Tensors           // First is the name of a tensor
 )
 
 // DecodeNode decodes and checks a node that a ref says to begin with first, at
@@ -67,7 +67,7 @@ func decodeRefs(of Of, list []wireRef) ([]Ref, error) {
 			return nil, err
 		}
 		if i > 0 {
-			if before := &refs[i-1]; r.First < before.First || of == Files && r.First == before.First && r.At <= before.At {
+			if before := &refs[i-1]; !before.Before(r.First, r.At) {
 				return nil, malformed("part %q at %d after part %q at %d", r.First, r.At, before.First, before.At)
 			}
 		}
@@ -87,16 +87,17 @@ func (w *wireRef) ref(of Of) (r Ref, err error) {
 	if err != nil {
 		return r, err
 	}
-	if r.At < 0 || r.At > MaxBytes || of == Tensors && (r.At != 0 || w.FirstBytes != nil) {
+	if r.At < 0 || r.At > MaxBytes || of == Tensors && w.FirstBytes != nil {
 		return r, malformed("part %q at %d", r.First, r.At)
 	}
 	r.Chunk, err = w.chunk()
 	return r, err
 }
 
-// Before reports whether r begins before byte at of the file path.
-func (r *Ref) Before(path string, at int64) bool {
-	return r.First < path || r.First == path && r.At < at
+// Before reports whether r begins before byte at of the file, or tensor number at
+// of the name, first.
+func (r *Ref) Before(first string, at int64) bool {
+	return r.First < first || r.First == first && r.At < at
 }
 
 func (r *Ref) encode() ([]byte, error) { return canonical.Marshal(r.wire()) }

@@ -52,15 +52,23 @@ type Sequence struct {
 	files, dirs int64
 	bytes       int64
 	lastTensor  *Tensor
+	sameName    int64            // tensors of its name, it included
 	ends        map[string]int64 // how long files must be at least for their tensors; less those that were seen
 }
 
 // NewSequence returns a Sequence for the manifest with this root.
 func NewSequence(r *Root) *Sequence { return &Sequence{hash: NewVersionHash(r.Salt)} }
 
-// AddTensors checks the next part of the tensors. All of them come before the
-// parts of the files. Errors wrap ErrMalformed.
-func (s *Sequence) AddTensors(p *TensorPart) error {
+// AddTensors checks the next part of the tensors, to which a reference with at
+// leads. All of them come before the parts of the files. Errors wrap ErrMalformed.
+func (s *Sequence) AddTensors(at int64, p *TensorPart) error {
+	before := int64(0)
+	if s.lastTensor != nil && s.lastTensor.Name == p.Tensors[0].Name {
+		before = s.sameName
+	}
+	if at != before {
+		return malformed("%d tensors named %.100q before the part, not %d", before, p.Tensors[0].Name, at)
+	}
 	if s.ends == nil {
 		s.ends = make(map[string]int64)
 	}
@@ -68,6 +76,9 @@ func (s *Sequence) AddTensors(p *TensorPart) error {
 		t := &p.Tensors[i]
 		if s.lastTensor != nil && t.Compare(s.lastTensor) <= 0 {
 			return malformed("tensor %.100q of %q after %.100q", t.Name, t.File, s.lastTensor.Name)
+		}
+		if s.sameName++; s.lastTensor == nil || s.lastTensor.Name != t.Name {
+			s.sameName = 1
 		}
 		s.lastTensor = t
 		s.ends[t.File] = max(s.ends[t.File], t.At+t.Size)

@@ -116,8 +116,12 @@ func TestSequenceFindsTheFilesOfTensors(t *testing.T) {
 	check := func(tensors ...Tensor) error {
 		root := rootOf(files, refs(parts))
 		seq := NewSequence(root)
-		for _, x := range tensors {
-			if err := seq.AddTensors(&TensorPart{[]Tensor{x}}); err != nil {
+		for i, x := range tensors {
+			at := int64(0)
+			if i > 0 && tensors[i-1].Name == x.Name {
+				at = 1
+			}
+			if err := seq.AddTensors(at, &TensorPart{[]Tensor{x}}); err != nil {
 				return err
 			}
 		}
@@ -150,6 +154,42 @@ func TestSequenceFindsTheFilesOfTensors(t *testing.T) {
 	}
 }
 
+// Many files may have a tensor of one name: references say how many come before.
+func TestTensorsOfOneName(t *testing.T) {
+	var tensors []Tensor
+	for i := range 2 * MaxTensors {
+		tensors = append(tensors, Tensor{Name: "w", DType: "u8", File: fmt.Sprintf("%05d", i)})
+	}
+	tensors = append(tensors, Tensor{Name: "x", DType: "u8", File: "0"})
+	read := func(key Secret, change func([]Encoded)) error {
+		parts := collect(t, TensorParts(key, tensors))
+		change(parts)
+		seq := NewSequence(rootOf(nil, nil))
+		for _, p := range parts {
+			decoded, err := DecodeTensors(p.First, p.Plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := seq.AddTensors(p.At, decoded); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	key := SecretFrom(fixed(3, "key"))
+	if parts := collect(t, TensorParts(key, tensors)); len(parts) < 3 || len(parts) > 30 || parts[1].At == 0 {
+		t.Fatalf("%d parts", len(parts))
+	}
+	if err := read(key, func([]Encoded) {}); err != nil {
+		t.Error(err)
+	}
+	for i := range 3 {
+		if err := read(key, func(p []Encoded) { p[i].At++ }); !errors.Is(err, ErrMalformed) {
+			t.Errorf("part %d: %v", i, err)
+		}
+	}
+}
+
 // References to parts say where in a file they begin, and rise by it.
 func TestReferencesIntoAFile(t *testing.T) {
 	parts := build(t, NewSecret(), []File{largeFile("x", 9000)})
@@ -168,7 +208,7 @@ func TestReferencesIntoAFile(t *testing.T) {
 	if err := of(Files, list...); err != nil {
 		t.Error(err)
 	}
-	if err := of(Tensors, refs([]Encoded{{First: "", Plain: []byte("1")}, {First: "", Plain: []byte("2")}})...); err != nil {
+	if err := of(Tensors, refs([]Encoded{{First: "", Plain: []byte("1")}, {First: "", At: 9, Plain: []byte("2")}})...); err != nil {
 		t.Error(err)
 	}
 	for name, err := range map[string]error{
@@ -176,7 +216,7 @@ func TestReferencesIntoAFile(t *testing.T) {
 		"falling":             of(Files, list[1], list[0]),
 		"negative":            of(Files, Ref{First: "x", At: -1, Chunk: list[0].Chunk}),
 		"huge":                of(Files, Ref{First: "x", At: MaxBytes + 1, Chunk: list[0].Chunk}),
-		"of tensors":          of(Tensors, list[1]),
+		"of tensors":          of(Tensors, list[1], list[1]),
 		"tensors that fall":   of(Tensors, Ref{First: "b", Chunk: list[0].Chunk}, Ref{First: "a", Chunk: list[1].Chunk}),
 		"names that are none": of(Tensors, Ref{First: "\xff", Chunk: list[0].Chunk}),
 	} {

@@ -76,7 +76,7 @@ func (f *forger) tree(files []manifest.File, tensors []manifest.Tensor) transfer
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		f.root.Tensors = append(f.root.Tensors, manifest.Ref{First: part.First, Chunk: f.chunk(part.Plain)})
+		f.root.Tensors = append(f.root.Tensors, manifest.Ref{First: part.First, At: part.At, Chunk: f.chunk(part.Plain)})
 	}
 	return f.source(parts...)
 }

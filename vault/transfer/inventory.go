@@ -60,7 +60,7 @@ func (inv *inventory) addTensors(l *loaded) error {
 	if l.err != nil {
 		return l.err
 	}
-	if err := inv.seq.AddTensors(l.tensors); err != nil {
+	if err := inv.seq.AddTensors(l.ref.At, l.tensors); err != nil {
 		return damaged(l.ref.Key(inv.version.Artefact), err)
 	}
 	return nil

@@ -98,10 +98,9 @@ func (n *namePattern) match(name string) bool {
 	return n.glob != "" && ok
 }
 
-// mayMatch reports whether n can match a name from ref to next. Several files may
-// have a tensor of next's name, the first of them still before next.
+// mayMatch reports whether n can match a name from ref on and before next.
 func (n *namePattern) mayMatch(ref, next *manifest.Ref) bool {
-	if next != nil && next.First < n.literal {
+	if next != nil && next.Before(n.literal, 1) {
 		return false
 	}
 	return ref.First <= n.literal || n.glob != "" && strings.HasPrefix(ref.First, n.literal)

@@ -389,3 +389,90 @@ func TestOneChangedTensorStoresLittle(t *testing.T) {
 		}
 	}
 }
+
+// Tensors that are not where the manifest says: nothing comes out, and whoever
+// reads all of the manifest says so.
+func TestHostileTensors(t *testing.T) {
+	x := func(name, file string, at, size int64) manifest.Tensor {
+		return manifest.Tensor{Name: name, DType: "u8", Shape: []int64{size}, File: file, At: at, Size: size}
+	}
+	for name, c := range map[string]struct {
+		tensors []manifest.Tensor
+		whole   bool // who reads the whole manifest must notice
+	}{
+		"no such file":   {[]manifest.Tensor{x("a", "nothing", 0, 4)}, true},
+		"between files":  {[]manifest.Tensor{x("a", "aaaab", 0, 4)}, true},
+		"a directory":    {[]manifest.Tensor{x("a", "dir", 0, 4)}, true},
+		"beyond the end": {[]manifest.Tensor{x("a", "aaaa", 2, 4)}, true},
+		"far beyond":     {[]manifest.Tensor{x("a", "aaaa", 1<<50, 1<<50)}, true},
+		"overlapping":    {[]manifest.Tensor{x("a", "aaaa", 0, 3), x("b", "aaaa", 2, 2)}, false},
+		"one in another": {[]manifest.Tensor{x("a", "aaaa", 0, 4), x("b", "aaaa", 1, 1)}, false},
+	} {
+		f := newForger(newVault(t))
+		dir := manifest.File{Path: "dir", Mode: manifest.Directory, SHA256: canonical.Sum(nil)}
+		f.root.Directories++
+		a, b := f.file("aaaa", "1234"), f.file("bbbb", "5678")
+		f.hash.Add(dir.Path, dir.Mode, 0, dir.SHA256)
+		s := f.tree([]manifest.File{a, b, dir}, c.tensors)
+		dest := t.TempDir()
+		if _, err := pullTensors(t, s, dest, transfer.TensorOptions{Names: []string{"*"}}); !errors.Is(err, transfer.ErrIntegrity) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := contents(t, dest); len(got) > 0 {
+			t.Errorf("%s: %q is left", name, got)
+		}
+		_, err := pull(t.Context(), s, t.TempDir(), transfer.PullOptions{})
+		if errors.Is(err, transfer.ErrIntegrity) != c.whole {
+			t.Errorf("%s: pull: %v", name, err)
+		}
+		_, err = transfer.OpenBase(t.Context(), s)
+		if errors.Is(err, transfer.ErrIntegrity) != c.whole {
+			t.Errorf("%s: base: %v", name, err)
+		}
+		report, err := transfer.Check(t.Context(), s, false, nil)
+		if err != nil || (len(report.Problems) > 0) != c.whole {
+			t.Errorf("%s: check: %+v, %v", name, report, err)
+		}
+	}
+}
+
+// Nodes cover both lists: a tensor costs two of them, two parts and its chunks.
+func TestTensorsBelowNodes(t *testing.T) {
+	f := newForger(newVault(t))
+	f.root.Depth = 2
+	var files, tensors [2][]manifest.Ref
+	for i := range 4 {
+		name := fmt.Sprint("file", i)
+		file := f.file(name, fmt.Sprint("content ", i))
+		files[i/2] = append(files[i/2], f.part(nil, file))
+		for part, err := range manifest.TensorParts(f.root.Cut, []manifest.Tensor{{Name: fmt.Sprint("tensor", i), DType: "u8", Shape: []int64{1}, File: name, At: 8, Size: 1}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			tensors[i/2] = append(tensors[i/2], manifest.Ref{First: part.First, Chunk: f.chunk(part.Plain)})
+		}
+	}
+	f.root.Tensors = []manifest.Ref{f.node(tensors[0]...), f.node(tensors[1]...)}
+	s := f.source(f.node(files[0]...), f.node(files[1]...))
+	counting := backendtest.NewCounting(f.mem)
+	s.Store = counting
+	dest := t.TempDir()
+	if _, err := pullTensors(t, s, dest, transfer.TensorOptions{Names: []string{"tensor2"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := pulled(t, dest); string(got["tensor2"]) != "2" {
+		t.Errorf("%q", got)
+	}
+	if n := len(counting.Requests()); n != 1+2+2+1 {
+		t.Errorf("%d requests", n)
+	}
+	mustPull(t, s, t.TempDir(), transfer.PullOptions{})
+	if report, err := transfer.Check(t.Context(), s, true, nil); err != nil || len(report.Problems) > 0 || len(report.Keys) != 4+4+4+4+2 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	f.base(s)
+	f.mem.Tamper(f.root.Tensors[0].Key(f.aid), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
+	if report, err := transfer.Check(t.Context(), s, true, nil); err != nil || len(report.Problems) != 1 || report.Files != 4 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
