@@ -109,3 +109,35 @@ func TestInsertionIntoALargeFile(t *testing.T) {
 		sameContents(t, dest, src)
 	}
 }
+
+// A push that goes on with another encodes as that one did, whatever came first
+// to which encoder: what was sent is recognised.
+func TestEncodedChunksAreRecognised(t *testing.T) {
+	v := newVault(t)
+	var tensors []modelfiletest.Tensor
+	w := weights(3 << 20)
+	for i := range 6 {
+		part := w[i<<20 : (i+1)<<20]
+		tensors = append(tensors, modelfiletest.Tensor{Name: fmt.Sprint("w", i), DType: []string{"bf16", "u8", "f16"}[i%3], Shape: []int64{[]int64{1 << 19, 1 << 20, 1 << 19}[i%3]}, Data: part})
+	}
+	src := tree(t, map[string]string{"model.safetensors": string(modelfiletest.Safetensors(tensors...)), "a.json": strings.Repeat(`{"x": 1}`, 9000), "z.json": strings.Repeat(`{"z": 1}`, 90_000)})
+	p, _ := v.newPush()
+	first, err := p.Run(t.Context(), scan(t, src), nil)
+	if err != nil || first.Saved == 0 {
+		t.Fatal(first, err)
+	}
+	again := *p
+	sent, err := transfer.ListSent(t.Context(), v.mem, v.aid, p.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, _ := v.newPush()
+	next.Version, next.Secret, next.Recipient, next.Sent = again.Version, again.Secret, again.Recipient, sent
+	done, err := next.Run(t.Context(), scan(t, src), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done.Reused != done.Bytes {
+		t.Errorf("of %d bytes %d were recognised", done.Bytes, done.Reused)
+	}
+}
