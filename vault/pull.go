@@ -96,7 +96,7 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 		done, err = version.PullTensors(ctx, dest, transfer.TensorOptions{Names: o.Tensors, Include: o.Include, Exclude: o.Exclude, Force: o.Force, Progress: v.config.Progress})
 	} else {
 		done, err = version.Pull(ctx, dest, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Link: o.Link,
-		Before: hook(o.Before), After: hook(o.After), Progress: v.config.Progress})
+			Before: hook(o.Before), After: hook(o.After), Progress: v.config.Progress})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)

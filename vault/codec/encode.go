@@ -56,7 +56,10 @@ func (e *Encoder) planes(dst, src []byte, t *transform) []byte {
 	pos := len(dst)
 	dst = slices.Grow(dst, len(src)+Spare)
 	out := dst[:cap(dst)]
-	e.guess.ratio = 0 // nothing is known of what came before
+	// Nothing is known of what came before: a chunk is encoded alike by whom ever,
+	// so that a push that was broken off recognises what it sent.
+	e.guess.lanes, e.guess.last, e.guess.ratio = [8]float64{}, transform{}, 0
+	e.block.coder.lengths = lengths{}
 	for len(src) > 0 {
 		region := src[:min(len(src), largeBlock)]
 		src = src[len(region):]
