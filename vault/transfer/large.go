@@ -18,6 +18,9 @@ import (
 // beyond a cut, less than this, is copied into the next buffer.
 const readStep = 1 << 20
 
+// onePiece is the size up to which a file is not cut by content.
+const onePiece = 8 << 20
+
 // large reads a large file piece by piece. Each piece is stored in the
 // background, while another goroutine adds it to the file's SHA-256.
 func (r *run) large(ctx context.Context, g *errgroup.Group, i int) (err error) {
@@ -67,7 +70,7 @@ func (r *run) spans(f *sourceFile, i int) ([]span, error) {
 		return nil, err
 	}
 	if l == nil {
-		return []span{{length: src.stamp.size}}, nil
+		return []span{{length: src.stamp.size, piece: src.stamp.size <= onePiece}}, nil
 	}
 	r.noteTensors(i, l)
 	return planTensors(l, src.stamp.size, manifest.NewCutter(r.cut), r.Padded), nil
