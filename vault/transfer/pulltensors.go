@@ -148,7 +148,8 @@ func (p *tensorPull) find(ctx context.Context) error {
 		}
 	}
 	holds := func(ref, next *manifest.Ref) bool {
-		for _, s := range p.file.slots {
+		for i := range p.file.slots { // beside entry, which counts in them
+			s := &p.file.slots[i]
 			if s.Size > 0 && ref.Before(s.File, s.Tensor.At+s.Size) && (next == nil || !next.Before(s.File, s.Tensor.At+1)) {
 				return true
 			}
