@@ -33,6 +33,7 @@ type drafted struct {
 // draftedRow stands for a row that was copied from the current epoch.
 type draftedRow struct {
 	vid    canonical.ID
+	gid    canonical.ID
 	digest canonical.Digest
 }
 
@@ -74,6 +75,9 @@ func (r *Ring) extend(ctx context.Context, a *state.Artefact, d *draft, missing 
 		group := missing[:min(end, tableRows)]
 		missing = missing[len(group):]
 		rows, err := r.currentRows(ctx, a, group, nil)
+		if err == nil {
+			err = r.reseal(ctx, a, group, rows)
+		}
 		if err != nil {
 			return err
 		}
@@ -96,6 +100,20 @@ func (r *Ring) extend(ctx context.Context, a *state.Artefact, d *draft, missing 
 	return nil
 }
 
+// generation returns the generation that all rows are sealed to; zero: none such.
+func (d *draft) generation() canonical.ID {
+	var gid canonical.ID
+	for _, t := range d.tables {
+		for _, row := range t.rows {
+			if !gid.IsZero() && row.gid != gid {
+				return canonical.ID{}
+			}
+			gid = row.gid
+		}
+	}
+	return gid
+}
+
 // find returns the last table that starts at or before vid, or −1.
 func (d *draft) find(vid canonical.ID) int {
 	n, found := slices.BinarySearchFunc(d.tables, vid, func(t drafted, vid canonical.ID) int { return compareID(t.rows[0].vid, vid) })
@@ -111,6 +129,9 @@ func (r *Ring) fill(ctx context.Context, a *state.Artefact, d *draft, want []*st
 	keep := &tables{}
 	for wave := range slices.Chunk(want, tableRows*r.jobs()) {
 		rows, err := r.currentRows(ctx, a, wave, keep)
+		if err == nil {
+			err = r.reseal(ctx, a, wave, rows)
+		}
 		if err != nil {
 			return err
 		}
@@ -141,7 +162,7 @@ func (r *Ring) putTable(ctx context.Context, d *draft, rows []row) (*drafted, er
 	}
 	t := &drafted{name: canonical.NewID(), sum: canonical.Sum(sealed), rows: make([]draftedRow, len(rows))}
 	for i, row := range rows {
-		t.rows[i] = draftedRow{vid: row.VID, digest: canonical.Sum(row.Row)}
+		t.rows[i] = draftedRow{vid: row.VID, gid: row.GID, digest: canonical.Sum(row.Row)}
 	}
 	return t, r.put(ctx, r.tableKey(d.ep.EID, t.name), sealed)
 }

@@ -25,7 +25,7 @@ func (r *Ring) newGeneration(ctx context.Context, readers []Reader) (*state.Read
 	if err != nil {
 		return nil, err
 	}
-	object, err := r.putGeneration(ctx, gid, key, []olderGeneration{}, readers)
+	object, err := r.putGeneration(ctx, gid, key, nil, readers)
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +33,9 @@ func (r *Ring) newGeneration(ctx context.Context, readers []Reader) (*state.Read
 }
 
 func (r *Ring) putGeneration(ctx context.Context, gid canonical.ID, key seal.Key, older []olderGeneration, readers []Reader) (*state.Object, error) {
+	if older == nil {
+		older = []olderGeneration{}
+	}
 	plain, err := canonical.Marshal(generationObject{Format: generationFormat, GID: gid, Identity: key.Reveal(), Older: older})
 	if err != nil {
 		return nil, err
@@ -50,6 +53,23 @@ func (r *Ring) putGeneration(ctx context.Context, gid canonical.ID, key seal.Key
 		return nil, err
 	}
 	return &state.Object{Key: name, SHA256: canonical.Sum(sealed)}, nil
+}
+
+// readersOf reads the list of those that one generation object is sealed to.
+func (r *Ring) readersOf(ctx context.Context, bound state.Readers) ([]Reader, error) {
+	sealed, err := r.getBound(ctx, bound.List.Key, bound.List.SHA256, maxGeneration)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := r.Vault.OpenMetadata(ctx, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrIntegrity, bound.List.Key, err)
+	}
+	var o readersObject
+	if err := canonical.Unmarshal(plain, &o); err != nil || o.Format != readersFormat || o.GID != bound.GID {
+		return nil, fmt.Errorf("%w: %s lists readers of generation %s in format %q: %v", ErrIntegrity, bound.List.Key, o.GID, o.Format, err)
+	}
+	return o.Readers, nil
 }
 
 func (r *Ring) putReaders(ctx context.Context, gid canonical.ID, readers []Reader) (*state.Object, error) {
@@ -75,6 +95,8 @@ func (r *Ring) putDocument(ctx context.Context, plain []byte) (*state.Object, er
 // generation returns the identity of a generation that this member, or a group
 // it is in, can open. ErrNoReader if there is none.
 func (r *Ring) generation(ctx context.Context, a *state.Artefact, gid canonical.ID) (seal.Key, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if key := r.generations[gid]; key != nil {
 		return key, nil
 	}
@@ -104,7 +126,7 @@ func (r *Ring) openGeneration(ctx context.Context, a *state.Artefact, bound stat
 	if err != nil {
 		return err
 	}
-	plain, err := r.openShared(sealed)
+	plain, err := r.openShared(ctx, a, bound, sealed)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", bound.Object.Key, err)
 	}
@@ -129,14 +151,25 @@ func (r *Ring) openGeneration(ctx context.Context, a *state.Artefact, bound stat
 	return nil
 }
 
-// openShared opens with this member's own identity, or that of a group.
-func (r *Ring) openShared(sealed []byte) ([]byte, error) {
+// openShared opens a generation object with this member's own identity, or one
+// of those that the list of its readers makes worth to try.
+func (r *Ring) openShared(ctx context.Context, a *state.Artefact, bound state.Readers, sealed []byte) ([]byte, error) {
 	plain, err := r.Vault.Self.OpenShared(sealed)
-	for _, key := range r.Groups {
-		if !errors.Is(err, seal.ErrNoMatch) {
-			break
-		}
-		plain, err = key.OpenShared(sealed)
+	if !errors.Is(err, seal.ErrNoMatch) || r.Others == nil {
+		return plain, err
 	}
-	return plain, err
+	readers, err := r.readersOf(ctx, bound)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := r.Others.keys(ctx, r.Vault, readers)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if plain, err := key.OpenShared(sealed); !errors.Is(err, seal.ErrNoMatch) {
+			return plain, err
+		}
+	}
+	return nil, seal.ErrNoMatch
 }

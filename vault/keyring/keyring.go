@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -65,14 +66,17 @@ type Ring struct {
 	Store backends.Store
 	// Keepers are the keepers that this machine reaches, by instance id.
 	Keepers map[string]custody.Keeper
-	// Groups are identities of groups that this member is in.
-	Groups []seal.Key
+	// Others are the identities besides their own by which this member reads, of
+	// groups and of before a rotation. Several Rings may share them; nil: none.
+	Others *Others
 	// Jobs bounds concurrent requests; 0: 8.
 	Jobs int
 
 	epochs      map[canonical.ID]seal.Key
 	generations map[canonical.ID]seal.Key
 	indexes     map[canonical.ID]*index
+	mu          sync.Mutex // over generations, where rows are sealed anew side by side
+	asked       sync.Map   // by generation: whether it opened
 	variant     variant
 }
 

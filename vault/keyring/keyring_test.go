@@ -162,10 +162,6 @@ func TestNotAReader(t *testing.T) {
 	if _, err := alice.OpenVersion(t.Context(), a, a.Version(vid)); !errors.Is(err, ErrNoReader) {
 		t.Errorf("opening without being a reader: %v", err)
 	}
-	alice.Groups = []seal.Key{w.Members["rita"].Key}
-	if _, err := alice.OpenVersion(t.Context(), a, a.Version(vid)); err != nil {
-		t.Errorf("opening with the identity of a group that reads: %v", err)
-	}
 }
 
 // TestRequests holds a rotation to what it may cost: 20 requests, 4 for each 64

@@ -300,7 +300,7 @@ func (rot *rotation) complete(ctx context.Context, d *draft) error {
 			continue
 		}
 		if err == nil {
-			if err = rot.append(ctx, state.KindActivate, state.Activate{EID: d.ep.EID, Seed: d.seed, Index: *d.index, Survivors: a.Survivors()}); !lost(err) {
+			if err = rot.append(ctx, state.KindActivate, state.Activate{EID: d.ep.EID, GID: d.generation(), Seed: d.seed, Index: *d.index, Survivors: a.Survivors()}); !lost(err) {
 				return err
 			}
 			err = journal.Pause(ctx, attempt)

@@ -20,8 +20,9 @@ type Artefact struct {
 	journal journal.Journal
 	log     *journal.Log // what is folded
 	state   *state.Artefact
-	ctx     context.Context // of the present call, for what state and journal call back
-	learned bool            // this call has looked for newer metadata identities
+	ctx     context.Context  // of the present call, for what state and journal call back
+	learned bool             // this call has looked for newer metadata identities
+	uncut   canonical.Digest // key that registered the artefact, while nothing has ended it
 }
 
 // Artefact returns the ledger of the artefact with this id. Nothing is read yet.
@@ -29,8 +30,15 @@ func (v *Vault) Artefact(id canonical.Digest) *Artefact {
 	a := &Artefact{ID: id, vault: v}
 	a.journal = journal.Journal{Store: v.Store, Prefix: ArtefactPrefix(id) + "log/", ID: id.String(), Genesis: v.State().Genesis, Stall: v.Stall,
 		Open: a.open, Check: a.checkSigned}
-	a.state = state.NewArtefact(id, v.NameKey(), func(p entry.Position) (*state.Vault, error) { return v.at(a.ctx, p) }, v.Deviate)
+	a.begin()
 	return a
+}
+
+// begin starts the fold anew.
+func (a *Artefact) begin() {
+	a.log, a.uncut = nil, canonical.Digest{}
+	a.state = state.NewArtefact(a.ID, a.vault.NameKey(), func(p entry.Position) (*state.Vault, error) { return a.vault.at(a.ctx, p) }, a.vault.Deviate)
+	a.state.Severed = func(e *entry.Entry) (bool, error) { return a.severed(a.ctx, e) }
 }
 
 // ArtefactPrefix is where everything of an artefact stands.
@@ -75,6 +83,9 @@ func (a *Artefact) checkSigned(ctx context.Context, _ []*entry.Entry, e *entry.E
 // journal.ErrJunk.
 func (a *Artefact) Fold(ctx context.Context) (*state.Artefact, error) {
 	a.ctx, a.learned = ctx, false
+	if _, _, ended := a.vault.State().EndedKey(a.uncut); ended {
+		a.begin() // whether its registration counts is to be asked of the cut
+	}
 	log, err := a.journal.Read(ctx, a.log)
 	switch {
 	case errors.Is(err, journal.ErrEmpty):

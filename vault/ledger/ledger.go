@@ -71,6 +71,9 @@ func (s *Session) Author() canonical.Digest {
 	return id
 }
 
+// Time is now, as entries spell it.
+func (s *Session) Time() entry.Time { return entry.At(s.Now()) }
+
 // time returns the time to put on an entry that follows one of time prev.
 func (s *Session) time(prev entry.Time) entry.Time {
 	now := entry.At(s.Now())

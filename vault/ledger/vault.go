@@ -320,17 +320,28 @@ func (v *Vault) Append(ctx context.Context, kind string, body any, op canonical.
 
 // append passes over so many slots.
 func (v *Vault) append(ctx context.Context, kind string, body any, op canonical.ID, over int, cosigners ...dsse.Signer) error {
+	e, err := v.sign(ctx, kind, body, op, over, cosigners...)
+	if err != nil {
+		return err
+	}
+	return v.appendEntry(ctx, e)
+}
+
+// sign makes the entry that follows the head, or passes over so many slots.
+func (v *Vault) sign(ctx context.Context, kind string, body any, op canonical.ID, over int, cosigners ...dsse.Signer) (*entry.Entry, error) {
 	cur := v.fold.last()
 	h := entry.Header{Kind: kind, Critical: state.Critical(kind), Format: entry.Format, Genesis: v.journal.Genesis,
 		Journal: entry.VaultJournal, Seq: cur.Head.Seq + 1 + uint64(over), Prev: cur.Head.Hash, Vault: cur.Head, Author: v.Author(),
 		Time: v.time(cur.Time), Op: op}
 	if err := cur.May(h.Author, kind, "", h.Time); err != nil {
-		return err
+		return nil, err
 	}
-	e, err := entry.Sign(ctx, h, body, append([]dsse.Signer{v.Signer}, cosigners...)...)
-	if err != nil {
-		return err
-	}
+	return entry.Sign(ctx, h, body, append([]dsse.Signer{v.Signer}, cosigners...)...)
+}
+
+// appendEntry writes an entry that follows the head, if it counts.
+func (v *Vault) appendEntry(ctx context.Context, e *entry.Entry) error {
+	cur := v.fold.last()
 	v.reading(ctx)
 	f, err := v.extend(ctx, append(slices.Clip(v.log.Entries), e))
 	if err != nil {

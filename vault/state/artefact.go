@@ -46,10 +46,14 @@ type Artefact struct {
 	holds     []*PlacedHold              // in order
 	attacks   map[canonical.ID][]*Attack // in order, by disposal
 	ops       map[opKey]*CommittedVersion
-	at        func(entry.Position) (*Vault, error)
-	key       [32]byte
-	anyName   bool
-	deviate   Deviation
+	// Severed reports whether a registration is one that the cut of its author's
+	// removal lacks. Nil: none is.
+	Severed func(*entry.Entry) (bool, error)
+
+	at      func(entry.Position) (*Vault, error)
+	key     [32]byte
+	anyName bool
+	deviate Deviation
 }
 
 type opKey struct {
@@ -218,6 +222,15 @@ func (a *Artefact) apply(e *entry.Entry) error {
 		}
 		if err := CheckName(b.Name); err != nil || !a.anyName && ArtefactID(a.key, b.Name) != a.ID {
 			return refuse(RuleName, "%q is not the name of this journal", b.Name)
+		}
+		if a.Severed != nil {
+			severed, err := a.Severed(e)
+			if err != nil {
+				return err
+			}
+			if severed {
+				return refuse(RuleCut, "%s was removed, or lost the key, before anybody saw this journal", a.author(e).Name)
+			}
 		}
 		a.Name, a.Registered = b.Name, e.Position()
 		return nil

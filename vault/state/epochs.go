@@ -125,7 +125,7 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 		if !a.Whole || b.Survivors.Count != 0 {
 			return refuse(RuleSurvivors, "no disposal of the whole artefact is under way, or versions are held")
 		}
-		if !b.EID.IsZero() || !b.Seed.IsZero() || b.Index != (Object{}) {
+		if !b.EID.IsZero() || !b.GID.IsZero() || !b.Seed.IsZero() || b.Index != (Object{}) {
 			return refuse(RuleBody, "the end of an artefact binds no epoch")
 		}
 		a.activate(nil)
@@ -141,6 +141,9 @@ func (a *Artefact) applyActivate(e *entry.Entry) error {
 	}
 	if b.Seed.IsZero() {
 		return refuse(RuleBody, "it binds no seed")
+	}
+	if !b.GID.IsZero() && a.GenerationByID(b.GID) == nil {
+		return refuse(RuleTarget, "there is no generation %s", b.GID)
 	}
 	if err := checkNamed(b.Index, a.prefix("e", b.EID)+"/i-"); err != nil {
 		return err

@@ -45,7 +45,7 @@ func (a *artefact) body(kind string) any {
 	case state.KindMemberRemove:
 		return state.MemberRemove{Name: "reader", Cut: w.doc(), Metadata: w.metadata()}
 	case state.KindMemberRekey:
-		return state.MemberRekey{Name: "dev", Key: identities().get("fresh").Public().String(), Metadata: w.metadata()}
+		return state.MemberRekey{Name: "dev", Key: identities().get("fresh").Public().String(), Cut: w.doc(), Metadata: w.metadata()}
 	case state.KindMemberRotate:
 		return w.rotateBody("fresh", time.Hour)
 	case state.KindMemberSuspend, state.KindMemberResume:

@@ -161,16 +161,21 @@ type (
 		Metadata Metadata `json:"metadata"`
 		Reason   string   `json:"reason,omitempty"`
 	}
-	// MemberRekey replaces a lost or stolen key; an admin's act.
+	// MemberRekey replaces a lost or stolen key; an admin's act. It ends the old
+	// key as MemberRemove ends a membership, Cut and all.
 	MemberRekey struct {
 		Name     string   `json:"name"`
 		Key      string   `json:"key"`
+		Cut      Object   `json:"cut"`
 		Metadata Metadata `json:"metadata"`
 	}
-	// MemberRotate replaces one's own key, signed with both. The old one signs on until Overlap.
+	// MemberRotate replaces one's own key, signed with both. The old one signs on
+	// until Overlap. Former binds the old age identity, sealed to the new one, so
+	// that nothing that was ever sealed to the member needs to be sealed again.
 	MemberRotate struct {
 		Key      string     `json:"key"`
 		Overlap  entry.Time `json:"overlap"`
+		Former   Object     `json:"former"`
 		Metadata Metadata   `json:"metadata"`
 	}
 	// MemberMark suspends or resumes.
@@ -184,13 +189,14 @@ type (
 		From entry.Time       `json:"from"`
 		To   entry.Time       `json:"to"`
 	}
-	// Group makes a group, or replaces its identity and members.
+	// Group makes a group. With the id that the group has it seals the same
+	// identity to more members; with another it replaces the identity.
 	Group struct {
 		Name      string       `json:"name"`
 		ID        canonical.ID `json:"id"`
 		Recipient string       `json:"recipient"`
-		Object    Object       `json:"object"` // the group's identity, sealed to its members
-		List      Object       `json:"list"`   // the members
+		Object    Object       `json:"object"` // the group's identity, sealed to all its members
+		List      Object       `json:"list"`   // all the members
 	}
 	// ReadRule grants reading to (or takes it from) artefacts that match a glob, existing or not.
 	ReadRule struct {
@@ -245,7 +251,7 @@ type (
 		GID       canonical.ID `json:"gid"`
 		Recipient string       `json:"recipient"`
 		Object    Object       `json:"object"` // the generation identity, sealed to the readers
-		List      Object       `json:"list"`   // who they are
+		List      Object       `json:"list"`   // who they are: those that Object is sealed to
 		Add       bool         `json:"add,omitempty"`
 	}
 	// Intent announces an epoch, before its keeper keys exist.
@@ -267,8 +273,11 @@ type (
 		Recipient string       `json:"recipient"`
 	}
 	// Activate makes a candidate the current epoch. None set: the artefact ends.
+	// GID is the generation that every carried row is sealed to; left out where
+	// there is none such.
 	Activate struct {
 		EID       canonical.ID     `json:"eid,omitzero"`
+		GID       canonical.ID     `json:"gid,omitzero"`
 		None      bool             `json:"none,omitempty"`
 		Seed      canonical.Digest `json:"seed,omitzero"` // of the object e/<eid>/id
 		Index     Object           `json:"index,omitzero"`

@@ -112,6 +112,15 @@ func checkNamed(o Object, prefix string) error {
 	return nil
 }
 
+// checkGroupObject checks the binding of an object grp/<id>-<rnd>.
+func checkGroupObject(o Object) error {
+	id, _, _ := strings.Cut(strings.TrimPrefix(o.Key, "grp/"), "-")
+	if _, err := canonical.ParseID(id); err != nil {
+		return refuse(RuleBody, "object %q: its key is grp/, %d hex digits, - and as many again", o.Key, randomDigits)
+	}
+	return checkNamed(o, "grp/"+id+"-")
+}
+
 // checkDocument checks the binding of a bound list.
 func checkDocument(o Object) error {
 	if o.SHA256.IsZero() || o.Key != "doc/"+hex.EncodeToString(o.SHA256[:]) {

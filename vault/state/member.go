@@ -13,10 +13,14 @@ import (
 
 // Key is a signing key that is or was a member's.
 type Key struct {
-	Public *dsse.PublicKey
-	Member string
-	Until  entry.Time // after a rotation: the end of the overlap; zero: no end
-	Dead   bool       // removed or replaced
+	Public    *dsse.PublicKey
+	Recipient string // of the same identity
+	Member    string
+	Until     entry.Time     // after a rotation: the end of the overlap; zero: no end
+	Former    Object         // after a rotation: the age identity, sealed to the next one
+	Dead      bool           // removed or replaced
+	Ended     entry.Position // of the entry that made it so
+	Cut       Object         // that the entry binds
 }
 
 // Member is one member. Removed members stay known, so that what they signed can be judged.
@@ -177,14 +181,8 @@ func (v *Vault) permit(e *entry.Entry, name string, here map[string]bool, author
 	case !permits(v.members[author].Roles, e.Kind, name):
 		return refuse(RuleRole, "%s has none of the roles %v here", author, roleTable[e.Kind])
 	}
-	if need := v.Policy.AdminQuorum; need > 1 && slices.Equal(roleTable[e.Kind], []string{Admin}) {
-		n := 0
-		for _, s := range signers {
-			if v.members[s].Has(Admin, "") {
-				n++
-			}
-		}
-		if n < need {
+	if need := v.Quorum(e.Kind); need > 1 {
+		if n := v.admins(signers); n < need {
 			return refuse(RuleQuorum, "%d of %d admins signed", n, need)
 		}
 	}

@@ -30,6 +30,7 @@ const (
 	RuleRegistered    Rule = "registered"        // the first entry, and only that, registers
 	RuleName          Rule = "name"              // the name is valid, and the id is its HMAC
 	RuleEnded         Rule = "ended"             // after "no epoch" nothing but destroyed, purged and verified counts
+	RuleCut           Rule = "cut"               // a journal stands in the cut that ended the key which registered it
 	RuleLastAdmin     Rule = "last-admin"        // somebody must be able to administer
 	RuleCustody       Rule = "custody"           // keys stand at the keepers that the vault pins
 	RuleIntentFresh   Rule = "candidate.fresh"   // no activation since the intent

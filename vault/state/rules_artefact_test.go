@@ -29,6 +29,12 @@ func artefactCases() []ruleCase {
 			return w.blank("m", nil).try("reader", state.KindFence, state.Fence{})
 		}},
 
+		{state.RuleCut, "a journal that the cut has", false, func(w *world) *state.Void {
+			return w.cutOff("m", false)
+		}},
+		{state.RuleCut, "a journal that the cut lacks", true, func(w *world) *state.Void {
+			return w.cutOff("m", true)
+		}},
 		{state.RuleName, "its own", false, func(w *world) *state.Void {
 			return w.blank("a/b", nil).try("cust", state.KindRegister, state.Register{Name: "a/b"})
 		}},
@@ -210,4 +216,11 @@ func (a *artefact) more(gid canonical.ID) state.Readers {
 func (a *artefact) quarantine(kind string, vids ...canonical.ID) {
 	a.tb.Helper()
 	a.must("op", kind, state.Quarantine{Versions: vids, Reason: "poisoned"})
+}
+
+// cutOff registers an artefact whose author's removal has, or lacks, its journal in the cut.
+func (w *world) cutOff(name string, severed bool) *state.Void {
+	a := w.blank(name, nil)
+	a.state.Severed = func(e *entry.Entry) (bool, error) { return severed, nil }
+	return a.try("dev", state.KindRegister, state.Register{Name: name})
 }

@@ -120,6 +120,9 @@ func bodyCases() []ruleCase {
 			return state.MemberRemove{Name: "reader", Cut: a.doc(), Metadata: a.metadata(), Reason: long}
 		}},
 		{"rekey without a key", "admin", state.KindMemberRekey, func(a *artefact) any { return state.MemberRekey{Name: "reader", Metadata: a.metadata()} }},
+		{"rekey without a cut", "admin", state.KindMemberRekey, func(a *artefact) any {
+			return state.MemberRekey{Name: "reader", Key: identities().get("fresh").Public().String(), Metadata: a.metadata()}
+		}},
 		{"rotation without a key", "reader", state.KindMemberRotate, func(a *artefact) any {
 			return state.MemberRotate{Overlap: entry.At(a.now), Metadata: a.metadata()}
 		}},

@@ -19,13 +19,13 @@ func (w *world) remove(name string) *state.Void {
 
 // rekey gives a member the identity called fresh; the old one is from then on called "old <name>".
 func (w *world) rekey(name, fresh string) {
-	w.must("admin", state.KindMemberRekey, state.MemberRekey{Name: name, Key: identities().get(fresh).Public().String(), Metadata: w.metadata()})
+	w.must("admin", state.KindMemberRekey, state.MemberRekey{Name: name, Key: identities().get(fresh).Public().String(), Cut: w.doc(), Metadata: w.metadata()})
 	w.keys["old "+name], w.keys[name] = w.keys[name], identities().get(fresh)
 }
 
 func (w *world) rotateBody(fresh string, overlap time.Duration) state.MemberRotate {
 	w.keys[fresh] = identities().get(fresh)
-	return state.MemberRotate{Key: w.keys[fresh].Public().String(), Overlap: entry.At(w.now.Add(overlap)), Metadata: w.metadata()}
+	return state.MemberRotate{Key: w.keys[fresh].Public().String(), Overlap: entry.At(w.now.Add(overlap)), Former: w.named("grp/" + w.id().String() + "-"), Metadata: w.metadata()}
 }
 
 // turnKey is rekey by the member.

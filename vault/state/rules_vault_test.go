@@ -33,7 +33,7 @@ func vaultCases() []ruleCase {
 			return w.try("admin", state.KindMemberAdd, w.addBody("somebody", w.keys["old reader"]))
 		}},
 		{state.RuleUnused, "rekey to another member's key", true, func(w *world) *state.Void {
-			return w.try("admin", state.KindMemberRekey, state.MemberRekey{Name: "reader", Key: w.keys["dev"].Public().String(), Metadata: w.metadata()})
+			return w.try("admin", state.KindMemberRekey, state.MemberRekey{Name: "reader", Key: w.keys["dev"].Public().String(), Cut: w.doc(), Metadata: w.metadata()})
 		}},
 		{state.RuleUnused, "a metadata identity bound again", true, func(w *world) *state.Void {
 			b := w.addBody("somebody", identities().get("fresh"))
@@ -45,11 +45,11 @@ func vaultCases() []ruleCase {
 		{state.RuleTarget, "remove nobody", true, func(w *world) *state.Void { return w.remove("nobody") }},
 		{state.RuleTarget, "remove twice", true, func(w *world) *state.Void { w.remove("reader"); return w.remove("reader") }},
 		{state.RuleTarget, "rekey nobody", true, func(w *world) *state.Void {
-			return w.try("admin", state.KindMemberRekey, state.MemberRekey{Name: "nobody", Key: fresh(), Metadata: w.metadata()})
+			return w.try("admin", state.KindMemberRekey, state.MemberRekey{Name: "nobody", Key: fresh(), Cut: w.doc(), Metadata: w.metadata()})
 		}},
 		{state.RuleTarget, "rekey a removed member", true, func(w *world) *state.Void {
 			w.remove("reader")
-			return w.try("admin", state.KindMemberRekey, state.MemberRekey{Name: "reader", Key: fresh(), Metadata: w.metadata()})
+			return w.try("admin", state.KindMemberRekey, state.MemberRekey{Name: "reader", Key: fresh(), Cut: w.doc(), Metadata: w.metadata()})
 		}},
 		{state.RuleTarget, "suspend nobody", true, func(w *world) *state.Void {
 			return w.try("op", state.KindMemberSuspend, state.MemberMark{Name: "nobody"})

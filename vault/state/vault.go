@@ -22,11 +22,17 @@ type Vault struct {
 	Policy   Policy
 	// Checkpoints are all checkpoints of the vault's log, the oldest first.
 	Checkpoints []CheckpointMade
+	// Fence is the latest entry that took rights away: what was signed without
+	// knowing of it counts in a journal until an entry there cites it. FenceCut is
+	// the cut it binds, if it binds one.
+	Fence    entry.Position
+	FenceCut canonical.Digest
 
 	members   map[string]*Member
 	keys      map[canonical.Digest]Key
 	taints    []Taint
-	groups    map[string]Group
+	groups    map[string]*ReaderGroup
+	bound     []Object
 	grants    []ReadRule
 	plugins   []Plugin
 	disposals map[canonical.ID]*Request
@@ -105,7 +111,7 @@ func NewVault(e *entry.Entry) (*Vault, error) {
 	v := &Vault{
 		Genesis: e.Hash, Head: e.Position(), Time: e.Time, Metadata: []Metadata{g.Metadata}, Custody: g.Custody, Policy: g.Policy,
 		members: map[string]*Member{}, keys: map[canonical.Digest]Key{},
-		groups: map[string]Group{}, disposals: map[canonical.ID]*Request{},
+		groups: map[string]*ReaderGroup{}, disposals: map[canonical.ID]*Request{},
 	}
 	m.Since = e.Position()
 	if err := first(g.Metadata.check(), v.admit(m)); err != nil {
@@ -163,7 +169,7 @@ func (v *Vault) clone(kind string) *Vault {
 		n.disposals = maps.Clone(v.disposals)
 	}
 	n.Metadata, n.taints = slices.Clip(v.Metadata), slices.Clip(v.taints)
-	n.grants, n.plugins, n.Checkpoints = slices.Clip(v.grants), slices.Clip(v.plugins), slices.Clip(v.Checkpoints)
+	n.grants, n.plugins, n.Checkpoints, n.bound = slices.Clip(v.grants), slices.Clip(v.plugins), slices.Clip(v.Checkpoints), slices.Clip(v.bound)
 	return &n
 }
 
@@ -183,7 +189,9 @@ func (v *Vault) apply(e *entry.Entry) error {
 		if err := first(checkShort(b.Name), checkRecipient(b.Recipient), checkNamed(b.Object, "grp/"+b.ID.String()+"-"), checkDocument(b.List)); err != nil {
 			return err
 		}
-		v.groups[b.Name] = *b
+		if err := v.setGroup(b, e.Position()); err != nil {
+			return err
+		}
 	case KindRule:
 		b, err := decode[ReadRule](e)
 		if err != nil {
@@ -249,22 +257,36 @@ func (v *Vault) admit(m *Member) error {
 		return refuse(RuleUnused, "the key of %s is or was a member's", m.Name)
 	}
 	v.members[m.Name] = m
-	v.keys[id] = Key{Public: m.Public.Key, Member: m.Name}
+	v.keys[id] = Key{Public: m.Public.Key, Recipient: m.Public.Recipient.String(), Member: m.Name}
 	return nil
 }
 
-// retire marks a member's keys dead, or ending at until.
-func (v *Vault) retire(name string, until entry.Time) {
+// end marks a member's keys dead.
+func (v *Vault) end(e *entry.Entry, name string, cut Object) {
 	for id, k := range v.keys {
 		if k.Member == name && !k.Dead {
-			if until.IsZero() {
-				k.Dead = true
-			} else if k.Until.IsZero() || until.Before(k.Until.Time) {
+			k.Dead, k.Ended, k.Cut = true, e.Position(), cut
+			v.keys[id] = k
+		}
+	}
+	v.bound = append(v.bound, cut)
+	v.Fence, v.FenceCut = e.Position(), cut.SHA256
+}
+
+// retire lets a member's keys end at until. former belongs to the one that signs.
+func (v *Vault) retire(name string, until entry.Time, signer canonical.Digest, former Object) {
+	for id, k := range v.keys {
+		if k.Member == name && !k.Dead {
+			if k.Until.IsZero() || until.Before(k.Until.Time) {
 				k.Until = until
+			}
+			if id == signer {
+				k.Former = former
 			}
 			v.keys[id] = k
 		}
 	}
+	v.bound = append(v.bound, former)
 }
 
 // CurrentMetadata is the metadata identity to seal to.
@@ -288,7 +310,7 @@ func (v *Vault) Tainted(key canonical.Digest, t entry.Time) bool {
 }
 
 // Recipients returns the public halves of all members that may still read, in
-// order of names: what a metadata identity is sealed to.
+// order of names.
 func (v *Vault) Recipients() []identity.Public {
 	var out []identity.Public
 	for _, m := range v.Members() {
@@ -296,6 +318,10 @@ func (v *Vault) Recipients() []identity.Public {
 	}
 	return out
 }
+
+// Bound returns the objects that entries bind beside metadata identities:
+// groups, their lists, cuts and former identities.
+func (v *Vault) Bound() []Object { return slices.Clip(v.bound) }
 
 func unverifiable(e *entry.Entry, format string, args ...any) error {
 	return fmt.Errorf("%w: %s entry %d of journal %s: %s", ErrUnverifiable, e.Kind, e.Seq, e.Journal, fmt.Sprintf(format, args...))

@@ -34,7 +34,7 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 		if err := first(checkSentence("reason", b.Reason, false), checkDocument(b.Cut), v.change(b.Name, func(m *Member) { m.Removed = true })); err != nil {
 			return err
 		}
-		v.retire(b.Name, entry.Time{})
+		v.end(e, b.Name, b.Cut)
 		if err := v.adminLeft(e); err != nil {
 			return err
 		}
@@ -44,7 +44,10 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 		if err != nil {
 			return err
 		}
-		v.retire(b.Name, entry.Time{})
+		if err := checkDocument(b.Cut); err != nil {
+			return err
+		}
+		v.end(e, b.Name, b.Cut)
 		if err := v.replaceKey(b.Name, b.Key, func(m *Member) { m.Since = e.Position() }); err != nil {
 			return err
 		}
@@ -68,7 +71,10 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 		if b.Overlap.Before(e.Time.Time) {
 			return refuse(RuleBody, "the overlap ends before it begins")
 		}
-		v.retire(name, b.Overlap)
+		if err := checkGroupObject(b.Former); err != nil {
+			return err
+		}
+		v.retire(name, b.Overlap, e.Author, b.Former)
 		if err := v.replaceKey(name, b.Key, func(*Member) {}); err != nil {
 			return err
 		}
@@ -84,6 +90,7 @@ func (v *Vault) applyMember(e *entry.Entry) error {
 		}
 		v.endSole(e)
 		if suspend {
+			v.Fence, v.FenceCut = e.Position(), canonical.Digest{}
 			return v.adminLeft(e)
 		}
 		return nil
