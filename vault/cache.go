@@ -22,7 +22,7 @@ const (
 
 // cacheable matches the small objects that a reader needs again and again.
 // Nothing in a vault is ever overwritten, so a copy cannot be out of date.
-var cacheable = regexp.MustCompile(`^(log/[0-9a-f]{16}|doc/[0-9a-f]{64}|wit/[0-9a-f]{16}-[0-9a-f]{32}|a/[0-9a-f]{64}/(log/[0-9a-f]{16}|g/[^/]+|e/[0-9a-f]{32}/[^/]+|v/[0-9a-f]{32}/(k-|m-|r-)[^/]+))$`)
+var cacheable = regexp.MustCompile(`^(log/[0-9a-f]{16}|doc/[0-9a-f]{64}|grp/[0-9a-f]{32}-[0-9a-f]{32}|wit/[0-9a-f]{16}-[0-9a-f]{32}|a/[0-9a-f]{64}/(log/[0-9a-f]{16}|g/[^/]+|e/[0-9a-f]{32}/[^/]+|v/[0-9a-f]{32}/(k-|m-|r-)[^/]+))$`)
 
 // cachedStore answers whole reads of cacheable objects from the cache. What it
 // fetches is held back until keep says that everything read verified: an object

@@ -88,7 +88,7 @@ func (v *Vault) Push(ctx context.Context, o PushOptions) (*PushResult, error) {
 		if may := v.State().May(v.session.Author(), state.KindRegister, o.Artefact, entry.At(v.config.Now())); may != nil {
 			return nil, fmt.Errorf("%s is not registered; a developer, operator or custodian runs aivault register %s: %w", o.Artefact, o.Artefact, may)
 		}
-		err = v.register(ctx, l, o.Artefact)
+		err = v.register(ctx, l, o.Artefact, nil)
 		a = l.State()
 	}
 	if err != nil {

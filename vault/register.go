@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
@@ -21,9 +22,10 @@ type RegisterResult struct {
 	Freshness string
 }
 
-// Register brings an artefact into being, readable by the member who registers
-// it. An artefact that is registered is left as it is; one whose registration
-// was broken off is completed.
+// Register brings an artefact into being, readable by those whom the vault's
+// rules name, and by the member who registers it if they are a developer for it.
+// An artefact that is registered is left as it is; one whose registration was
+// broken off is completed. Errors: ErrRefused if nobody could read it.
 func (v *Vault) Register(ctx context.Context, name string) (*RegisterResult, error) {
 	l, a, err := v.fold(ctx, name)
 	if err == nil && a.Current != nil {
@@ -32,7 +34,7 @@ func (v *Vault) Register(ctx context.Context, name string) (*RegisterResult, err
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	if err := v.register(ctx, l, name); err != nil {
+	if err := v.register(ctx, l, name, nil); err != nil {
 		return nil, err
 	}
 	a = l.State()
@@ -40,20 +42,44 @@ func (v *Vault) Register(ctx context.Context, name string) (*RegisterResult, err
 	return &RegisterResult{Artefact: name, Changed: true, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
 }
 
-func (v *Vault) register(ctx context.Context, l *ledger.Artefact, name string) error {
+// register seals the first generation to readers besides those that Register names.
+func (v *Vault) register(ctx context.Context, l *ledger.Artefact, name string, readers []keyring.Reader) error {
 	self := v.Self()
 	if self == nil {
 		return fmt.Errorf("registering %s: %w: this identity is no member's", name, ErrNotPermitted)
+	}
+	if err := v.State().May(v.session.Author(), state.KindRegister, name, v.session.Time()); err != nil {
+		return fmt.Errorf("registering %s: %w", name, err)
+	}
+	readers = v.firstReaders(self, name, readers)
+	if len(readers) == 0 {
+		return fmt.Errorf("registering %s: %w: no rule covers it, and an artefact that nobody can read is not made", name, ErrRefused)
 	}
 	keepers, err := v.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("registering %s needs the keeper: %w", name, err)
 	}
 	r := v.ring(l, v.config.Store, keepers)
-	if err := r.Register(ctx, name, []keyring.Reader{{Name: self.Name, Recipient: self.Public.Recipient.String()}}, canonical.NewID()); err != nil {
+	if err := r.Register(ctx, name, readers, canonical.NewID()); err != nil {
 		return fmt.Errorf("registering %s: %w", name, err)
 	}
 	return nil
+}
+
+// firstReaders adds to readers those whom rules cover, and a developer who registers.
+func (v *Vault) firstReaders(self *state.Member, name string, readers []keyring.Reader) []keyring.Reader {
+	st := v.State()
+	names := st.Covered(name)
+	if self.Has(state.Developer, name) {
+		names = append(names, self.Name)
+	}
+	for _, n := range names {
+		rd := keyring.Reader{Name: n, Recipient: st.Recipient(n, v.session.Time())}
+		if rd.Recipient != "" && !slices.Contains(readers, rd) {
+			readers = append(readers, rd)
+		}
+	}
+	return readers
 }
 
 func pinOf(a *state.Artefact) ledger.Pin {
@@ -63,5 +89,5 @@ func pinOf(a *state.Artefact) ledger.Pin {
 // ring returns the keys of an artefact. What rotates or destroys takes the store
 // itself; what only reads may take the cached one.
 func (v *Vault) ring(l *ledger.Artefact, store backends.Store, keepers map[string]custody.Keeper) *keyring.Ring {
-	return &keyring.Ring{Ledger: l, Vault: v.ledger, Store: store, Keepers: keepers, Jobs: v.config.Jobs}
+	return &keyring.Ring{Ledger: l, Vault: v.ledger, Store: store, Keepers: keepers, Others: v.others, Jobs: v.config.Jobs}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/keyring"
 	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/state"
 	"github.com/aivault/aivault/vault/transfer"
@@ -60,6 +61,7 @@ type Vault struct {
 	cached  *cachedStore // nil without a cache
 	memory  *recallingMemory
 	vouched *vouched // nil: no checkpoint that a trusted witness has cosigned
+	others  *keyring.Others
 
 	keepersOnce sync.Once
 	keepers     map[string]custody.Keeper
@@ -115,7 +117,7 @@ func open(ctx context.Context, c Config) (*Vault, error) {
 	if l == nil {
 		return nil, err
 	}
-	v.session, v.ledger = session, l
+	v.session, v.ledger, v.others = session, l, &keyring.Others{Store: session.Store}
 	if err != nil {
 		return v, err
 	}

@@ -24,6 +24,8 @@ type place struct {
 	mem    *mem.Store
 	keeper custody.Keeper
 	id     *identity.Identity
+	people map[string]*identity.Identity // who else there is, see as
+	now    func() time.Time
 }
 
 func newPlace(t testing.TB) *place {
@@ -33,11 +35,11 @@ func newPlace(t testing.TB) *place {
 		t.Fatal(err)
 	}
 	m := mem.New(mem.Options{})
-	return &place{store: m, mem: m, keeper: custodytest.NewMem(time.Now, 0), id: id}
+	return &place{store: m, mem: m, keeper: custodytest.NewMem(time.Now, 0), id: id, now: time.Now}
 }
 
 func (p *place) config() vault.Config {
-	return vault.Config{Store: p.store, Identity: p.id, Now: time.Now, Jobs: 4,
+	return vault.Config{Store: p.store, Identity: p.id, Now: p.now, Jobs: 4,
 		Keepers: func(context.Context) ([]custody.Keeper, error) { return []custody.Keeper{p.keeper}, nil }}
 }
 

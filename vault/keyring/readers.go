@@ -146,7 +146,7 @@ func (r *Ring) Replace(ctx context.Context, choose func(have []Reader) ([]Reader
 			!slices.ContainsFunc(want, func(rd Reader) bool { return !slices.Contains(have, rd) }) {
 			return false, nil
 		}
-		if err := r.may(a, state.KindReaders); err != nil {
+		if err := r.Vault.State().MayReplaceReaders(r.Vault.Author(), a.Name, r.Vault.Time()); err != nil {
 			return false, err
 		}
 		if body == nil || !slices.Equal(want, sealedTo) {
@@ -194,6 +194,21 @@ func (r *Ring) reseal(ctx context.Context, a *state.Artefact, vs []*state.Commit
 		rows[i] = row{VID: vs[i].VID, GID: g.GID, Row: inner}
 		return nil
 	})
+}
+
+// CanReseal reports whether this member opens everything that rows of pending
+// versions may be sealed to, so that a rotation by them leaves none pending.
+func (r *Ring) CanReseal(ctx context.Context, a *state.Artefact) bool {
+	for _, v := range a.ResealPending() {
+		gid := v.GID
+		if v.EID != a.Current.EID && !a.Activated.GID.IsZero() {
+			gid = a.Activated.GID
+		}
+		if !r.reads(ctx, a, gid) {
+			return false
+		}
+	}
+	return true
 }
 
 // reads reports whether this member opens a generation; the answer is kept.

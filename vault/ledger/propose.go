@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/dsse"
+	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/entry"
+	"github.com/aivault/aivault/vault/state"
 )
 
 // ErrProposal marks a proposal that cannot become the next entry.
@@ -74,4 +77,42 @@ func (v *Vault) AppendSigned(ctx context.Context, e *entry.Entry) error {
 		return err
 	}
 	return v.appendEntry(ctx, e)
+}
+
+// CheckMetadata reads a metadata identity that is about to be bound and makes
+// sure that it opens for this member, and carries the name key and every
+// identity bound so far. Errors: ErrNoAccess, ErrMetadata; those of the store.
+func (v *Vault) CheckMetadata(ctx context.Context, b state.Metadata) error {
+	bound := v.State().Metadata
+	v.meta.mu.Lock()
+	defer v.meta.mu.Unlock()
+	if err := v.meta.bindAll(ctx, bound); err != nil {
+		return err
+	}
+	key := MetadataKey(b.MID)
+	sealed, err := ReadBound(ctx, v.Store, state.Object{Key: key, SHA256: b.SHA256}, maxMetadataObject)
+	if err != nil {
+		return err
+	}
+	o, err := v.meta.decode(sealed)
+	if errors.Is(err, seal.ErrNoMatch) {
+		return fmt.Errorf("%w: %s", ErrNoAccess, key)
+	}
+	if err != nil {
+		return err
+	}
+	own, err := v.Cipher.Parse(o.Identity)
+	if err != nil || own.Recipient() != b.Recipient || o.MID != b.MID || [32]byte(o.NameKey) != v.meta.name {
+		return fmt.Errorf("%w: %s holds another identity or name key", ErrMetadata, key)
+	}
+	for _, old := range bound {
+		i := slices.IndexFunc(o.Older, func(have olderMetadata) bool { return have.MID == old.MID })
+		if i < 0 {
+			return fmt.Errorf("%w: %s lacks the identity %s", ErrMetadata, key, old.MID)
+		}
+		if k, err := v.Cipher.Parse(o.Older[i].Identity); err != nil || k.Recipient() != old.Recipient {
+			return fmt.Errorf("%w: %s holds another identity %s", ErrMetadata, key, old.MID)
+		}
+	}
+	return nil
 }

@@ -189,6 +189,13 @@ func (v *Vault) permit(e *entry.Entry, name string, here map[string]bool, author
 	return nil
 }
 
+// Check reports whether a member so described could be added, as far as that
+// can be told without a vault.
+func (s MemberSpec) Check() error {
+	_, err := checkMember(s)
+	return err
+}
+
 // checkMember builds a member from what an admin entered.
 func checkMember(s MemberSpec) (*Member, error) {
 	if err := CheckShortName(s.Name); err != nil {

@@ -54,3 +54,12 @@ func (v *Vault) SignersOf(e *entry.Entry) ([]string, error) {
 	_, signers, err := v.verify(e)
 	return signers, err
 }
+
+// AdminsWithout returns how many admins active at t there are besides one member.
+func (v *Vault) AdminsWithout(name string, t entry.Time) int {
+	n := v.count(Admin, t)
+	if m := v.members[name]; m != nil && m.Active(t) && m.Has(Admin, "") {
+		n--
+	}
+	return n
+}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -163,4 +164,16 @@ func (a *Artefact) ResealPending() []*CommittedVersion {
 		}
 	}
 	return out
+}
+
+// MayReplaceReaders says whether the holder of a key may take readers of the
+// artefact called name away: nil, or an error wrapping ErrNotPermitted.
+func (v *Vault) MayReplaceReaders(keyID canonical.Digest, name string, t entry.Time) error {
+	if err := v.May(keyID, KindReaders, name, t); err != nil {
+		return err
+	}
+	if m := v.ByKey(keyID); !m.Has(Operator, name) && !m.Has(Admin, name) {
+		return fmt.Errorf("%w: %s is neither operator nor admin here and cannot take readers away (rule %s)", ErrNotPermitted, m.Name, RuleRole)
+	}
+	return nil
 }
