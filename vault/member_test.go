@@ -231,7 +231,7 @@ func TestBackdatedArtefact(t *testing.T) {
 				t.Errorf("listed: %+v, %v", list, err)
 			}
 			r, err := vault.Verify(t.Context(), p.config(), vault.VerifyOptions{})
-			if err != nil || !slices.ContainsFunc(r.Voids, func(v state.Void) bool { return v.Rule == state.RuleCut && v.Author == "mal" }) {
+			if err != nil || !slices.ContainsFunc(r.Voids, func(v vault.JournalVoid) bool { return v.Rule == state.RuleCut && v.Author == "mal" }) {
 				t.Errorf("verify reports voids %+v, %v", r, err)
 			}
 			if _, _, err := sleeper.Members(t.Context()); err != nil {
@@ -353,7 +353,7 @@ func TestProposalsAreJudged(t *testing.T) {
 	p := newPlace(t)
 	p.init(t)
 	bob := p.join(t, "bob", state.Admin)
-	ok[*vault.Change](t)(p.open(t).SetPolicy(t.Context(), func(q state.Policy) (state.Policy, error) { return vault.SetField(q, "admin_quorum", 2) }))
+	ok[*vault.Change](t)(p.open(t).SetPolicy(t.Context(), func(q state.Policy) (state.Policy, error) { return vault.SetField(q, "admin_quorum", "2") }))
 	c := ok[*vault.Change](t)(p.open(t).MemberAdd(t.Context(), p.spec(t, "eve", state.Admin)))
 	for _, key := range p.mem.Keys() {
 		if strings.HasPrefix(key, "prop/") {

@@ -7,123 +7,178 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/state"
 )
 
 // ErrPolicy marks a policy that is misspelt or impossible.
 var ErrPolicy = errors.New("not a policy")
 
-// PolicyField is one setting of a policy.
-type PolicyField struct {
-	Name     string // in JSON
-	About    string // one sentence without a full stop
-	Min, Max int
-	Default  int
-	Value    func(*state.Policy) *int
-}
-
-// PolicyFields lists the settings, in the order of the entry.
-func PolicyFields() []PolicyField {
-	return []PolicyField{
-		{"approvals", "custodians, other than the requester, who must approve a disposal", 1, 16, 1, func(p *state.Policy) *int { return &p.Approvals }},
-		{"admin_quorum", "admins who must sign an entry that changes members, roles, groups or policy", 1, 16, 1, func(p *state.Policy) *int { return &p.AdminQuorum }},
-	}
-}
-
-// DefaultPolicy is that of a new vault.
-func DefaultPolicy() state.Policy {
-	var p state.Policy
-	for _, f := range PolicyFields() {
-		*f.Value(&p) = f.Default
-	}
-	return p
-}
-
 // maxPolicy bounds a policy's file, in bytes.
 const maxPolicy = 64 << 10
 
-// ParsePolicy reads a policy: a JSON object with every setting once and no
-// other. Errors wrap ErrPolicy.
+// DefaultPolicy is that of a new vault.
+func DefaultPolicy() state.Policy { return state.Policy{Approvals: 1, AdminQuorum: 1} }
+
+// ParsePolicy reads a policy: a JSON object with the members of state.Policy, in
+// any order, each at most once, none that is not known. What is left out is not
+// set; approvals and admin_quorum must be there. Errors wrap ErrPolicy.
 func ParsePolicy(b []byte) (state.Policy, error) {
 	var p state.Policy
-	bad := func(format string, args ...any) (state.Policy, error) {
-		return state.Policy{}, fmt.Errorf("%w: "+format, append([]any{ErrPolicy}, args...)...)
-	}
+	bad := func(err error) (state.Policy, error) { return state.Policy{}, fmt.Errorf("%w: %w", ErrPolicy, err) }
 	if len(b) > maxPolicy {
-		return bad("%d bytes, more than %d", len(b), maxPolicy)
+		return bad(fmt.Errorf("%d bytes, more than %d", len(b), maxPolicy))
+	}
+	names, err := memberNames(b)
+	if err != nil {
+		return bad(err)
+	}
+	known := slices.Collect(maps.Keys(PolicySchema()["properties"].(map[string]any)))
+	slices.Sort(known)
+	for i, name := range names {
+		switch {
+		case !slices.Contains(known, name):
+			return bad(fmt.Errorf("there is no setting %q; there are %s", name, strings.Join(known, ", ")))
+		case slices.Contains(names[:i], name):
+			return bad(fmt.Errorf("%s stands there twice", name))
+		}
+	}
+	for _, name := range []string{"approvals", "admin_quorum"} {
+		if !slices.Contains(names, name) {
+			return bad(fmt.Errorf("%s is missing", name))
+		}
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return bad("it is no JSON object")
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return bad(err)
 	}
-	seen := map[string]bool{}
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return bad("%v", err)
-		}
-		name, _ := t.(string)
-		i := slices.IndexFunc(PolicyFields(), func(f PolicyField) bool { return f.Name == name })
-		switch {
-		case i < 0:
-			return bad("there is no setting %q", name)
-		case seen[name]:
-			return bad("%s stands there twice", name)
-		}
-		seen[name] = true
-		f := PolicyFields()[i]
-		if err := d.Decode(f.Value(&p)); err != nil {
-			return bad("%s: %v", name, err)
-		}
-		if n := *f.Value(&p); n < f.Min || n > f.Max {
-			return bad("%s is %d: it is a number from %d to %d", name, n, f.Min, f.Max)
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return bad("%v", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return bad("something follows the object")
-	}
-	for _, f := range PolicyFields() {
-		if !seen[f.Name] {
-			return bad("%s is missing", f.Name)
-		}
+	if err := p.Check(); err != nil {
+		return bad(err)
 	}
 	return p, nil
 }
 
+// memberNames returns the names of an object's members, as often as they stand there.
+func memberNames(b []byte) ([]string, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("it is no JSON object")
+	}
+	var names []string
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var skipped json.RawMessage
+		if err := d.Decode(&skipped); err != nil {
+			return nil, err
+		}
+		names = append(names, fmt.Sprint(t))
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("something follows the object")
+	}
+	return names, nil
+}
+
 // PolicySchema is a JSON Schema of what ParsePolicy takes.
 func PolicySchema() map[string]any {
-	properties, required := map[string]any{}, []string{}
-	for _, f := range PolicyFields() {
-		properties[f.Name] = map[string]any{"type": "integer", "minimum": f.Min, "maximum": f.Max, "default": f.Default, "description": f.About}
-		required = append(required, f.Name)
+	number := func(about string, most int) map[string]any {
+		return map[string]any{"type": "integer", "minimum": 1, "maximum": most, "description": about}
 	}
+	duration := map[string]any{"type": "string", "description": "a calendar duration in ISO 8601: P7D, P2Y6M, PT12H"}
 	return map[string]any{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "aivault policy", "type": "object",
-		"properties": properties, "required": required, "additionalProperties": false}
+		"required": []string{"approvals", "admin_quorum"}, "additionalProperties": false,
+		"properties": map[string]any{
+			"approvals":    number("custodians, other than the requester, who must approve a disposal", 16),
+			"admin_quorum": number("admins who must sign an entry that changes members, roles, groups or policy", 16),
+			"grace":        duration,
+			"retention": map[string]any{"type": "array", "description": "sorted by class, each once", "items": map[string]any{"type": "object",
+				"required": []string{"class"}, "additionalProperties": false,
+				"properties": map[string]any{"class": map[string]any{"enum": state.RetentionClasses()}, "min": duration, "max": duration}}},
+			"receipts":  map[string]any{"enum": []string{state.ReceiptsOff, state.ReceiptsBestEffort, state.ReceiptsRequired}},
+			"witnesses": map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "verifier keys whose cosignatures members trust"},
+			"max_staleness": map[string]any{"type": "integer", "minimum": 1,
+				"description": "how old the newest cosignature may be, in seconds, when content is read"},
+		}}
 }
 
 // PolicyChange is one setting in which two policies differ.
 type PolicyChange struct {
 	Name     string
-	From, To int
-	Looser   bool // it takes fewer people from then on
+	From, To string // in JSON; "" where it is not set
+	Looser   bool   // it takes fewer people, or less time, from then on
 }
 
-// DiffPolicy lists what changes from one policy to another.
-func DiffPolicy(from, to state.Policy) []PolicyChange {
+// DiffPolicy lists what changes from one policy to another, by name.
+func DiffPolicy(from, to state.Policy) ([]PolicyChange, error) {
+	a, err := settings(from)
+	if err != nil {
+		return nil, err
+	}
+	b, err := settings(to)
+	if err != nil {
+		return nil, err
+	}
+	day := entry.Time{}
+	looser := map[string]bool{
+		"approvals": to.Approvals < from.Approvals, "admin_quorum": to.AdminQuorum < from.AdminQuorum,
+		"grace":         to.Grace.After(day).Before(from.Grace.After(day).Time),
+		"max_staleness": from.MaxStaleness > 0 && (to.MaxStaleness == 0 || to.MaxStaleness > from.MaxStaleness),
+	}
 	var out []PolicyChange
-	for _, f := range PolicyFields() {
-		if a, b := *f.Value(&from), *f.Value(&to); a != b {
-			out = append(out, PolicyChange{Name: f.Name, From: a, To: b, Looser: b < a})
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !bytes.Equal(a[name], b[name]) {
+			out = append(out, PolicyChange{name, string(a[name]), string(b[name]), looser[name]})
 		}
 	}
-	return out
+	return out, nil
+}
+
+// settings returns a policy as JSON, setting by setting.
+func settings(p state.Policy) (map[string]json.RawMessage, error) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]json.RawMessage
+	return out, json.Unmarshal(b, &out)
+}
+
+// SetField returns p with one setting changed: value is JSON, or a plain word,
+// and "" leaves the setting out. Errors wrap ErrPolicy.
+func SetField(p state.Policy, name, value string) (state.Policy, error) {
+	all, err := settings(p)
+	if err != nil {
+		return p, err
+	}
+	switch {
+	case value == "":
+		delete(all, name)
+	case json.Valid([]byte(value)):
+		all[name] = json.RawMessage(value)
+	default:
+		if all[name], err = json.Marshal(value); err != nil {
+			return p, err
+		}
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		return p, err
+	}
+	return ParsePolicy(b)
 }
 
 // SetPolicy sets policy. change is asked for the new one, given the one in force.
@@ -135,27 +190,9 @@ func (v *Vault) SetPolicy(ctx context.Context, change func(state.Policy) (state.
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range PolicyFields() {
-			if n := *f.Value(&p); n < f.Min || n > f.Max {
-				return nil, fmt.Errorf("%w: %s is %d: it is a number from %d to %d", ErrPolicy, f.Name, n, f.Min, f.Max)
-			}
-		}
 		if reflect.DeepEqual(p, st.Policy) {
 			return nil, nil
 		}
 		return state.PolicySet{Policy: p}, nil
 	})
-}
-
-// SetField returns p with one setting changed. Errors wrap ErrPolicy.
-func SetField(p state.Policy, name string, value int) (state.Policy, error) {
-	var known []string
-	for _, f := range PolicyFields() {
-		if f.Name == name {
-			*f.Value(&p) = value
-			return p, nil
-		}
-		known = append(known, f.Name)
-	}
-	return p, fmt.Errorf("%w: there is no setting %q; there are %s", ErrPolicy, name, strings.Join(known, ", "))
 }

@@ -21,8 +21,8 @@ func TestRemovalResumes(t *testing.T) {
 	p := newPlace(t)
 	p.init(t)
 	eve, mal := p.join(t, "eve", state.Admin, state.Developer), p.join(t, "mal")
-	must[*vault.Change](t)(eve.open(t).GroupAdd(t.Context(), "g", []string{"eve", "mal"}))
-	must[*vault.GrantResult](t)(eve.open(t).Grant(t.Context(), "m", []string{"@g"}))
+	ok[*vault.Change](t)(eve.open(t).GroupAdd(t.Context(), "g", []string{"eve", "mal"}))
+	ok[*vault.GrantResult](t)(eve.open(t).Grant(t.Context(), "m", []string{"@g"}))
 	eve.push(t, "m", 1)
 	begin := map[string][]byte{}
 	for _, key := range p.mem.Keys() {
@@ -83,7 +83,7 @@ func TestRemovalByAnAdminAlone(t *testing.T) {
 	eve := p.join(t, "eve", state.Admin)
 	dev, run := p.join(t, "dev", state.Developer), p.join(t, "run", state.Runner)
 	p.join(t, "mal")
-	must[*vault.GrantResult](t)(dev.open(t).Grant(t.Context(), "m", []string{"mal"}))
+	ok[*vault.GrantResult](t)(dev.open(t).Grant(t.Context(), "m", []string{"mal"}))
 	dev.push(t, "m", 1)
 	_, s, err := eve.open(t).MemberRemove(t.Context(), "mal", "")
 	if err != nil || !slices.Equal(s.Resized, []string{"m"}) || !waits(s, "m", "sealed to the readers before") || len(s.Waiting) != 1 {
@@ -120,10 +120,10 @@ func TestSuspension(t *testing.T) {
 	if _, err := olga.open(t).MemberResume(t.Context(), "dev", ""); !errors.Is(err, vault.ErrNotPermitted) {
 		t.Errorf("resumed by an operator: %v", err)
 	}
-	must[*vault.Change](t)(p.open(t).MemberResume(t.Context(), "dev", "found"))
+	ok[*vault.Change](t)(p.open(t).MemberResume(t.Context(), "dev", "found"))
 	dev.push(t, "m", 2)
 	from := time.Now().Add(-time.Hour)
-	must[*vault.Change](t)(olga.open(t).MemberTaint(t.Context(), "dev", [32]byte{}, from, time.Now()))
+	ok[*vault.Change](t)(olga.open(t).MemberTaint(t.Context(), "dev", [32]byte{}, from, time.Now()))
 	if _, err := olga.open(t).MemberTaint(t.Context(), "nobody", [32]byte{}, from, time.Now()); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("tainted nobody: %v", err)
 	}

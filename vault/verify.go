@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,9 +46,21 @@ type VerifyReport struct {
 	Objects   int   // that were read
 	Bytes     int64 // of content that was read
 	Problems  []Problem
-	Unknown   []string     // keys that belong to nothing
-	Voids     []state.Void // verified entries that do not count
+	Unknown   []string      // keys that belong to nothing
+	Voids     []JournalVoid // verified entries that do not count
 	Freshness string
+}
+
+// JournalVoid is a void entry and where it stands.
+type JournalVoid struct {
+	Artefact string // "": the vault's own journal; an id where it has no name
+	state.Void
+}
+
+func (r *verification) voids(artefact string, all []state.Void) {
+	for _, v := range all {
+		r.Voids = append(r.Voids, JournalVoid{artefact, v})
+	}
 }
 
 // verification is one run of Verify.
@@ -137,6 +150,12 @@ func broken(err error) bool {
 func (r *verification) whole(ctx context.Context, full bool) error {
 	v := r.vault
 	r.account("probe/")
+	for _, o := range v.State().Bound() {
+		r.account(o.Key)
+		if err := r.compare(ctx, o.Key, o.SHA256, Problem{Object: o.Key}); err != nil {
+			return err
+		}
+	}
 	for _, m := range v.State().Metadata {
 		key := ledger.MetadataKey(m.MID)
 		r.account(key)
@@ -146,7 +165,7 @@ func (r *verification) whole(ctx context.Context, full bool) error {
 	}
 	if log := v.ledger.Log(); log != nil {
 		r.Journals++
-		r.Voids = append(r.Voids, v.ledger.Voids()...)
+		r.voids("", v.ledger.Voids())
 		if err := r.verifySlots(ctx, v.ledger.Journal(ctx), log, ""); err != nil {
 			return err
 		}
@@ -224,7 +243,7 @@ func (r *verification) artefact(ctx context.Context, id canonical.Digest, full b
 		return nil
 	}
 	r.Journals++
-	r.Voids = append(r.Voids, a.Voids...)
+	r.voids(cmp.Or(a.Name, id.String()), a.Voids)
 	if err := r.verifySlots(ctx, l.Journal(ctx), l.Log(), a.Name); err != nil {
 		return err
 	}
@@ -272,7 +291,7 @@ func (r *verification) unknown(ctx context.Context) error {
 			return fmt.Errorf("listing the vault: %w", err)
 		}
 		switch info.Key {
-		case "a/", "probe/":
+		case "a/", "probe/", proposalPrefix:
 			continue
 		case "log/", "meta/", "doc/", "grp/", disposal.CertificatePrefix, notePrefix:
 			for below, err := range r.vault.config.Store.List(ctx, info.Key, backends.ListOptions{}) {
@@ -310,7 +329,7 @@ func (r *verification) one(ctx context.Context, ref Ref, full bool) error {
 		return err
 	}
 	r.Journals, r.Freshness = 2, v.freshness(a.ID.String())
-	r.Voids = append(r.Voids, a.Voids...)
+	r.voids(a.Name, a.Voids)
 	if err := r.verifySlots(ctx, l.Journal(ctx), l.Log(), a.Name); err != nil {
 		return err
 	}

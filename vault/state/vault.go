@@ -359,6 +359,10 @@ func checkEnv(names []string) error {
 	return nil
 }
 
+// Check reports whether a policy is one that an entry may set, as far as that can
+// be told without a vault.
+func (p Policy) Check() error { return checkPolicy(p) }
+
 func checkPolicy(p Policy) error {
 	if p.Approvals < 1 || p.Approvals > 16 || p.AdminQuorum < 1 || p.AdminQuorum > 16 {
 		return refuse(RuleBody, "policy: approvals %d, admin quorum %d (1 to 16)", p.Approvals, p.AdminQuorum)

@@ -145,7 +145,7 @@ func (c *command) arity() (least, most int) {
 
 // tree is the command tree as argv needs it.
 func (c *command) tree() argv.Command {
-	out := argv.Command{Name: c.name}
+	out := argv.Command{Name: c.name, Runs: c.run != nil}
 	for _, f := range c.flags {
 		_, isBool := f.(*cli.BoolFlag)
 		_, isSlice := f.(*cli.StringSliceFlag)

@@ -14,7 +14,7 @@ func TestBashCompletion(t *testing.T) {
 	script := bashCompletion(gather(program()))
 	for line, want := range map[string][]string{
 		"aivault ident":                      {"identity"},
-		"aivault identity ":                  {"new", "show"},
+		"aivault identity ":                  {"new", "rotate", "show"},
 		"aivault --vault identity conf":      {"config"},
 		"aivault --json identity n":          {"new"},
 		"aivault identity new --pass":        {"--passphrase"},

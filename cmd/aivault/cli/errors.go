@@ -103,10 +103,13 @@ func judge(err error) verdict {
 	}
 	var store *backends.Error
 	errors.As(err, &store)
+	if errors.As(err, &void) {
+		return judgeVoid(void)
+	}
 	switch kind := backends.KindOf(err); {
 	case is(errNothingToDo):
 		return verdict{codeNothing, "nothing-to-do", ""}
-	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName, path.ErrBadPattern, vault.ErrSource):
+	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName, path.ErrBadPattern, vault.ErrSource, vault.ErrPolicy):
 		return verdict{codeUsage, "usage", ""}
 	case is(identity.ErrFormat):
 		return verdict{codeUsage, "identity", "name your identity with --identity, or make one: aivault identity new FILE"}
@@ -149,7 +152,7 @@ func judge(err error) verdict {
 		return verdict{codeNotFound, "not-found", "aivault decommission list shows what there is"}
 	case is(vault.ErrUnfit, custody.ErrUnfit):
 		return verdict{codeRefused, "unfit", "aivault doctor says what is missing and how to get it"}
-	case is(vault.ErrRefused), kind == backends.Retained, errors.As(err, &void):
+	case is(vault.ErrRefused), kind == backends.Retained:
 		return verdict{codeRefused, "refused", ""}
 	case is(vault.ErrConflict, vault.ErrVaultExists):
 		return verdict{codeConflict, "conflict", ""}
@@ -157,6 +160,8 @@ func judge(err error) verdict {
 		return verdict{codeNoVault, "no-vault", "check --vault; aivault init makes a new one"}
 	case is(vault.ErrNoAccess):
 		return verdict{codeDenied, "not-a-member", "an admin can add you; send them what aivault identity show prints"}
+	case is(keyring.ErrNoReader):
+		return verdict{codeDenied, "not-a-reader", "who reads it can let you: aivault grant; aivault grant list says who"}
 	case is(vault.ErrNotPermitted):
 		return verdict{codeDenied, "role", "an admin gives roles: aivault member add"}
 	case is(vault.ErrEmptyMain):
@@ -201,6 +206,21 @@ func judge(err error) verdict {
 		return verdict{codeFailure, "changed", "run the same again when nobody writes to the files"}
 	}
 	return verdict{codeFailure, "failure", ""}
+}
+
+// judgeVoid says what the rule that an entry would break means to whoever wrote it.
+func judgeVoid(v *state.Void) verdict {
+	switch v.Rule {
+	case state.RuleMember, state.RuleRole, state.RuleSecondPerson:
+		return verdict{codeDenied, "role", "docs/roles.md says which act needs which role"}
+	case state.RuleBody, state.RuleName:
+		return verdict{codeUsage, "usage", ""}
+	case state.RuleTarget:
+		return verdict{codeNotFound, "not-found", ""}
+	case state.RuleUnused, state.RuleMoved, state.RuleRegistered:
+		return verdict{codeConflict, "conflict", ""}
+	}
+	return verdict{codeRefused, "refused", ""}
 }
 
 // report prints an error, if there is one, and returns the exit code. cause is

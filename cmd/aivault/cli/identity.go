@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/aivault/aivault/crypto/identity"
 )
 
@@ -29,6 +31,14 @@ func identityCommand() *command {
 				example: "aivault identity show\naivault identity show --quiet > alice.pub",
 				json:    identityJSON{},
 				run:     identityShow,
+			},
+			{
+				name: "rotate", args: "NEW", usage: "replace your own keys by those of another identity",
+				about:   "NEW is an identity that aivault identity new made, in any form that --identity takes. Signed with both. The old keys serve on for --overlap, on machines that have them still; all that was sealed to you opens with the new ones. For a key that was lost or stolen this is not enough: an admin runs aivault member rekey.",
+				example: "aivault identity new ./next && aivault identity rotate ./next --overlap 72h",
+				flags:   flagList(&cli.StringFlag{Name: "overlap", Value: "0s", Usage: "`DURATION` how long the old keys serve on (default 0s)"}),
+				json:    changeJSON{},
+				run:     identityRotate,
 			},
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/aivault/aivault/cmd/aivault/cli/naming"
 	"github.com/aivault/aivault/vault"
@@ -32,10 +33,13 @@ type problemJSON struct {
 }
 
 type voidJSON struct {
-	Seq  uint64 `json:"seq"`
-	Kind string `json:"kind"`
-	Rule string `json:"rule"`
-	Why  string `json:"why"`
+	Artefact string    `json:"artefact,omitempty"`
+	Seq      uint64    `json:"seq"`
+	Time     time.Time `json:"time"`
+	By       string    `json:"by"`
+	Kind     string    `json:"kind"`
+	Rule     string    `json:"rule"`
+	Why      string    `json:"why"`
 }
 
 type verifyJSON struct {
@@ -85,7 +89,7 @@ func runVerify(ctx context.Context, c *call) error {
 		object.Problems = append(object.Problems, problemJSON{p.Object, p.Artefact, p.Version, p.File, p.Why})
 	}
 	for _, v := range r.Voids {
-		object.Voids = append(object.Voids, voidJSON{v.At.Seq, v.Kind, string(v.Rule), v.Why})
+		object.Voids = append(object.Voids, voidJSON{v.Artefact, v.At.Seq, v.Time.UTC(), v.Author, v.Kind, string(v.Rule), v.Why})
 	}
 	verdict := map[bool]string{true: "ok", false: "failed"}[r.OK]
 	err = c.out.result(object, verdict, func(w io.Writer) {
@@ -93,7 +97,11 @@ func runVerify(ctx context.Context, c *call) error {
 			fmt.Fprintf(w, "does not verify: %s: %s\n", printable(problemPlace(p)), printable(p.Why))
 		}
 		for _, v := range r.Voids {
-			fmt.Fprintf(w, "void: entry %d, %s (%s: %s)\n", v.At.Seq, printable(v.Kind), v.Rule, printable(v.Why))
+			journal := "the vault's journal"
+			if v.Artefact != "" {
+				journal = v.Artefact
+			}
+			fmt.Fprintf(w, "void: entry %d of %s, %s by %s on %s (%s: %s)\n", v.At.Seq, printable(journal), printable(v.Kind), printable(v.Author), timeText(v.Time.Time), v.Rule, printable(v.Why))
 		}
 		for _, u := range r.Unknown {
 			fmt.Fprintf(w, "belongs to nothing: %s\n", printable(u))

@@ -43,6 +43,7 @@ type Command struct {
 	Name  string
 	Flags []Flag
 	Sub   []Command
+	Runs  bool // also without one of Sub: then what is the name of none is an argument
 }
 
 // Line is a command line in order.
@@ -104,7 +105,7 @@ type normaliser struct {
 
 // word takes a command's name or an argument.
 func (n *normaliser) word(s string) {
-	if len(n.at.Sub) == 0 {
+	if len(n.at.Sub) == 0 || len(n.args) > 0 {
 		n.args = append(n.args, s)
 		return
 	}
@@ -116,6 +117,10 @@ func (n *normaliser) word(s string) {
 			n.at, n.path = c, append(n.path, s)
 			return
 		}
+	}
+	if n.at.Runs {
+		n.args = append(n.args, s)
+		return
 	}
 	n.unknown = s
 }

@@ -17,6 +17,7 @@ func tree() Command {
 		Flags: []Flag{{Name: "vault"}, {Name: "json", Bool: true}},
 		Sub: []Command{
 			{Name: "push", Flags: []Flag{{Name: "channel"}, {Name: "label", Repeat: true}, {Name: "follow", Bool: true}}},
+			{Name: "grant", Runs: true, Sub: []Command{{Name: "list"}}},
 			{Name: "identity", Sub: []Command{{Name: "new"}, {Name: "rotate", Flags: []Flag{{Name: "overlap"}}}}},
 		},
 	}
@@ -40,6 +41,9 @@ func TestNormalise(t *testing.T) {
 		{"identity --vault v new f", "--vault=v identity new -- f"},
 		{"identity rotate --overlap 5m", "identity rotate --overlap=5m"},
 		{"-- push a", "push -- a"},
+		{"grant team/m bob", "grant -- team/m bob"},
+		{"grant list a", "grant list -- a"},
+		{"grant m list", "grant -- m list"},
 	} {
 		line, err := Normalise(tree(), strings.Fields(tc.in))
 		if err != nil {
