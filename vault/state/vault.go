@@ -88,6 +88,9 @@ var vaultKinds = map[string]bool{
 	KindDisposalCancel: true, KindDisposalAccept: true, KindDisposalRemoved: true, KindCheckpoint: true, KindSkip: true, KindFence: true,
 }
 
+// InVault reports whether a kind belongs in the vault's own journal.
+func InVault(kind string) bool { return vaultKinds[kind] || kind == KindGenesis }
+
 // NewVault folds entry 0. Its signature is its founder's own; that it is the
 // right vault is for the caller to know, by its hash.
 func NewVault(e *entry.Entry) (*Vault, error) {

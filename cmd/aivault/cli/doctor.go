@@ -19,9 +19,13 @@ func doctorCommand() *command {
 	return &command{
 		name: "doctor", args: "[VAULT]", usage: "examine storage and keeper, and the vault if there is one",
 		about:   "Measures what storage really does, with objects below probe/ that it takes away again. Works before there is a vault. Exits with 15 if something cannot keep the promises of a vault.",
-		example: "aivault doctor s3://models/vault --custody object:s3://keys/vault\naivault doctor --vault lab --json",
-		json:    doctorJSON{},
-		run:     runDoctor,
+		example: "aivault doctor s3://models/vault --custody object:s3://keys/vault\naivault doctor --vault lab --json\naivault doctor s3://models/vault --policy pusher > pusher.json",
+		flags: flagList(
+			textFlag("policy", "ROLE", "only print what the credentials of a role need: a policy for the bucket in AWS's policy language, and for the keeper; reader stands for a member without a role"),
+			textFlag("principal", "ARN", "with --policy: make it the bucket's own policy, for this principal"),
+		),
+		json: doctorJSON{},
+		run:  runDoctor,
 	}
 }
 
@@ -56,6 +60,7 @@ func storageJSON(c backends.Capabilities) capabilitiesJSON {
 
 type doctorJSON struct {
 	Schema  string           `json:"schema"`
+	Access  *accessJSON      `json:"access,omitempty"` // with --policy, and then alone
 	Fit     bool             `json:"fit"`
 	Checks  []checkJSON      `json:"checks"`
 	Storage capabilitiesJSON `json:"storage"`
@@ -66,6 +71,12 @@ func runDoctor(ctx context.Context, c *call) error {
 	p, err := c.examined()
 	if err != nil {
 		return err
+	}
+	if c.flags.IsSet("policy") {
+		return c.printAccess(p)
+	}
+	if c.flags.IsSet("principal") {
+		return usage("--principal goes with --policy")
 	}
 	if err := p.check(); err != nil {
 		return err
@@ -89,7 +100,7 @@ func runDoctor(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	object := doctorJSON{c.out.schema(), r.Fit, []checkJSON{}, storageJSON(r.Capabilities), keepersJSON(r.Keepers)}
+	object := doctorJSON{c.out.schema(), nil, r.Fit, []checkJSON{}, storageJSON(r.Capabilities), keepersJSON(r.Keepers)}
 	for _, k := range r.Checks {
 		object.Checks = append(object.Checks, checkJSON{k.Name, k.Status, k.Detail, k.Fix})
 	}
