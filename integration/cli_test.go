@@ -83,6 +83,17 @@ func (h *home) run(t testing.TB, code int, args ...string) (stdout, stderr strin
 	return out.String(), errOut.String()
 }
 
+// try runs the program and returns its exit code and what it said on stderr.
+func (h *home) try(args ...string) (code int, stderr string) {
+	var errOut bytes.Buffer
+	cmd := exec.Command(h.program, args...)
+	cmd.Env, cmd.Dir, cmd.Stderr = h.env, h.dir, &errOut
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		return -1, err.Error()
+	}
+	return cmd.ProcessState.ExitCode(), errOut.String()
+}
+
 // json runs the program with --json and decodes what it prints.
 func (h *home) json(t testing.TB, code int, args ...string) map[string]any {
 	t.Helper()

@@ -78,10 +78,14 @@ func (v *Vault) settle(ctx context.Context, readers bool) (*Settlement, error) {
 		if err != nil || a == nil || !readers || a.Ended || a.Generation() == nil {
 			return err
 		}
-		if err := s.stale(ctx, l, a); err != nil {
-			return err
+		if err = s.stale(ctx, l, a); err == nil {
+			err = s.reseal(ctx, l)
 		}
-		return s.reseal(ctx, l)
+		if errors.Is(err, keyring.ErrIntegrity) || errors.Is(err, state.ErrUnverifiable) {
+			s.wait(a.Name, "its keys do not verify: "+err.Error(), "who finds out why: aivault verify")
+			return nil // a spoilt object must not keep a removal from the rest
+		}
+		return err
 	})
 }
 

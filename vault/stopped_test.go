@@ -73,7 +73,7 @@ func TestFlippedBitStopsReaders(t *testing.T) {
 			p.init(t)
 			bob := p.join(t, "bob")
 			p.join(t, "mal")
-			must[*vault.GrantResult](t)(p.open(t).Grant(t.Context(), "m", []string{"bob"}))
+			ok[*vault.GrantResult](t)(p.open(t).Grant(t.Context(), "m", []string{"bob"}))
 			p.push(t, "m", 1)
 			info, err := p.open(t).Show(t.Context(), vault.Ref{Artefact: "m"})
 			if err != nil {
@@ -109,7 +109,7 @@ func TestJunkByAStolenPushCredential(t *testing.T) {
 	p.init(t)
 	olga, dev := p.join(t, "olga", state.Operator), p.join(t, "dev", state.Developer)
 	dev.push(t, "m", 1)
-	h := must[*vault.History](t)(p.open(t).History(t.Context(), "m"))
+	h := ok[*vault.History](t)(p.open(t).History(t.Context(), "m"))
 	seq := h.Head.Seq + 1
 	key := "a/" + h.Head.Journal + "/log/" + journal.Slot(seq)
 	junk := []byte("age-encryption.org/v1 or what looks like it")
@@ -135,7 +135,7 @@ func TestJunkByAStolenPushCredential(t *testing.T) {
 	if err := dev.reads(t, "m", 1); err != nil {
 		t.Errorf("after it: %v", err)
 	}
-	events := must[*vault.History](t)(p.open(t).History(t.Context(), "m")).Events
+	events := ok[*vault.History](t)(p.open(t).History(t.Context(), "m")).Events
 	if last := events[len(events)-1]; last.By != "olga" || last.What != "passed over 1 unverifiable slots: stolen credential" {
 		t.Errorf("on record: %+v", last)
 	}

@@ -80,7 +80,7 @@ func TestAccessPolicies(t *testing.T) {
 			}
 		}
 	}
-	for role, want := range map[string][]string{"": nil, state.Auditor: nil, state.Pusher: {"a/*/log/*", "a/*/v/*"}} {
+	for role, want := range map[string][]string{"": nil, state.Auditor: {"doc/*", "log/*", "wit/*"}, state.Pusher: {"a/*/log/*", "a/*/v/*"}} {
 		if a, _ := vault.AccessOf(role); !slices.Equal(a.Put, want) {
 			t.Errorf("%q may put %v, want %v", role, a.Put, want)
 		}

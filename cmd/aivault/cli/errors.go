@@ -131,7 +131,7 @@ func judge(err error) verdict {
 		return verdict{codeConflict, "conflict", ""}
 	case is(checkpoint.ErrMalformed):
 		return verdict{codeIntegrity, "integrity", "the file is not as aivault wrote it"}
-	case is(vault.ErrIntegrity, journal.ErrUnverifiable, state.ErrUnverifiable, entry.ErrMalformed, entry.ErrChain,
+	case is(vault.ErrIntegrity, keyring.ErrIntegrity, journal.ErrUnverifiable, state.ErrUnverifiable, entry.ErrMalformed, entry.ErrChain,
 		seal.ErrCorrupt, seal.ErrFormat, dsse.ErrFormat, dsse.ErrSignature, dsse.ErrNoSignature, custody.ErrMismatch, custody.ErrCorrupt), kind == backends.Corrupt:
 		return verdict{codeIntegrity, "integrity", "what is stored is not what was written; aivault verify finds out how much of it"}
 	case is(disposal.ErrFailed):
