@@ -339,7 +339,7 @@ func TestQuorum(t *testing.T) {
 		t.Errorf("an unknown id: %v", err)
 	}
 	all, _, err := bob.open(t).Proposals(t.Context())
-	if err != nil || len(all) != 1 || all[0].By != "ada" || !strings.Contains(all[0].What, "admin_quorum 1") || !slices.Equal(all[0].Signed, []string{"ada"}) {
+	if err != nil || len(all) != 1 || all[0].By != "ada" || !strings.Contains(all[0].What, "1 admins") || !slices.Equal(all[0].Signed, []string{"ada"}) {
 		t.Errorf("proposals %+v, %v", all, err)
 	}
 	if c, _, err := bob.open(t).Approve(t.Context(), id[:12]); err != nil || c.Proposal != nil || !c.Changed || bob.open(t).State().Policy.AdminQuorum != 1 {
