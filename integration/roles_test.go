@@ -377,6 +377,9 @@ func (o *office) acts() map[string]attempt {
 		state.KindDisposalCancel: o.inVault(state.KindDisposalCancel, func(*person) any { return state.DisposalMark{ID: o.requested().ID} }),
 		state.KindDisposalAccept: o.inVault(state.KindDisposalAccept, func(*person) any { return state.DisposalMark{ID: o.requested().ID} }),
 
+		state.KindDisposalRemoved: o.inVault(state.KindDisposalRemoved, func(*person) any {
+			return state.DisposalRemoved{ID: o.requested().ID, Holder: "serving", By: "test"}
+		}),
 		state.KindCheckpoint: o.command(fixed("audit", "checkpoint")),
 
 		state.KindRegister: o.command(func(p *person, _ bool) []string { return []string{"register", "reg/" + p.name} }),

@@ -211,14 +211,10 @@ func judge(err error) verdict {
 // judgeVoid says what the rule that an entry would break means to whoever wrote it.
 func judgeVoid(v *state.Void) verdict {
 	switch v.Rule {
-	case state.RuleMember, state.RuleRole, state.RuleSecondPerson:
+	case state.RuleMember, state.RuleRole:
 		return verdict{codeDenied, "role", "docs/roles.md says which act needs which role"}
 	case state.RuleBody, state.RuleName:
 		return verdict{codeUsage, "usage", ""}
-	case state.RuleTarget:
-		return verdict{codeNotFound, "not-found", ""}
-	case state.RuleUnused, state.RuleMoved, state.RuleRegistered:
-		return verdict{codeConflict, "conflict", ""}
 	}
 	return verdict{codeRefused, "refused", ""}
 }
