@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
+	"github.com/aivault/aivault/vault/handover"
 	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -130,6 +132,10 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 	case state.KindAttest:
 		return line(e, func(b state.Attest) string {
 			return fmt.Sprintf("%s on %s: %s", b.Type, number(b.Version), b.Result)
+		})
+	case state.KindTransfer:
+		return line(e, func(b state.Transfer) string {
+			return strings.TrimSuffix(fmt.Sprintf("%s handed over to %s: %s", number(b.Version), cmp.Or(b.Owner, "recipient "+handover.Fingerprint(b.Recipient)), b.Reason), ": ")
 		})
 	case state.KindSkip:
 		return line(e, func(b entry.Skip) string {

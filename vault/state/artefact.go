@@ -127,7 +127,7 @@ var artefactKinds = map[string]bool{
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true, KindVersion: true,
 	KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true, KindDestroyed: true, KindPurged: true,
 	KindVerified: true, KindHold: true, KindRelease: true, KindQuarantine: true, KindClear: true, KindApprove: true,
-	KindAttest: true, KindSkip: true, KindFence: true,
+	KindAttest: true, KindTransfer: true, KindSkip: true, KindFence: true,
 }
 
 // NewArtefact begins the fold of the journal of the artefact with this id.
@@ -264,6 +264,8 @@ func (a *Artefact) apply(e *entry.Entry) error {
 		return a.applyQuarantine(e)
 	case KindApprove, KindAttest, KindVerified:
 		return a.applyEvidence(e)
+	case KindTransfer:
+		return a.applyTransfer(e)
 	}
 	return nil
 }

@@ -112,6 +112,12 @@ func (a *artefact) body(kind string) any {
 			b.Digest = v.Digest
 		}
 		return b
+	case state.KindTransfer:
+		b := state.Transfer{Version: vid, Recipient: "age1pq1new"}
+		if v := a.state.Version(vid); v != nil {
+			b.Digest = v.Digest
+		}
+		return b
 	case state.KindSkip:
 		return entry.Skip{Slots: []entry.SkippedSlot{{Seq: 0}}}
 	}

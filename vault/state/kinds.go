@@ -55,6 +55,7 @@ const (
 	KindClear      = "clear"
 	KindApprove    = "approve"
 	KindAttest     = "attest"
+	KindTransfer   = "transfer"
 
 	KindSkip  = entry.KindSkip
 	KindFence = "fence"
@@ -73,7 +74,7 @@ var critical = map[string]bool{
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true,
 	KindVersion: true, KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true,
 	KindDestroyed: true, KindPurged: true, KindVerified: false, KindHold: true, KindRelease: true,
-	KindQuarantine: true, KindClear: true, KindApprove: false, KindAttest: false,
+	KindQuarantine: true, KindClear: true, KindApprove: false, KindAttest: false, KindTransfer: false,
 	KindSkip: true, KindFence: true,
 }
 
@@ -337,6 +338,15 @@ type (
 		Result   string           `json:"result"`
 		Expires  entry.Time       `json:"expires,omitzero"`
 		Document Edge             `json:"document,omitzero"`
+	}
+	// Transfer records that a version is handed over to a new owner. It is written
+	// before the first byte leaves.
+	Transfer struct {
+		Version   canonical.ID     `json:"version"`
+		Digest    canonical.Digest `json:"digest"`          // the version digest
+		Recipient string           `json:"recipient"`       // the new owner's, to which it is sealed
+		Owner     string           `json:"owner,omitempty"` // who that is; quoted in certificates
+		Reason    string           `json:"reason,omitempty"`
 	}
 	// Fence says that its author has read the vault head it cites; nothing more.
 	Fence struct {

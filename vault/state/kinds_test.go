@@ -30,7 +30,7 @@ func kinds(t *testing.T) []string {
 // TestCriticality: whatever denies, holds, removes, kills, or decides which
 // keys are used, stops a client that does not know it. The rest is listed here.
 func TestCriticality(t *testing.T) {
-	harmless := []string{state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept, state.KindDisposalRemoved, state.KindCheckpoint}
+	harmless := []string{state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept, state.KindDisposalRemoved, state.KindCheckpoint, state.KindTransfer}
 	for _, k := range kinds(t) {
 		if got, want := state.Critical(k), !slices.Contains(harmless, k); got != want {
 			t.Errorf("%s: critical %v, want %v", k, got, want)
@@ -110,6 +110,9 @@ func TestSeparation(t *testing.T) {
 		if !slices.Equal(table[kind], []string{state.Custodian}) {
 			t.Errorf("%s: %v", kind, table[kind])
 		}
+	}
+	if got := table[state.KindTransfer]; !slices.Equal(got, []string{state.Custodian}) {
+		t.Errorf("%s: %v", state.KindTransfer, got)
 	}
 	for _, kind := range []string{state.KindMemberAdd, state.KindMemberRemove, state.KindMemberRekey, state.KindMemberResume, state.KindPolicy, state.KindCustody, state.KindPlugin, state.KindGroup} {
 		if !slices.Equal(table[kind], []string{state.Admin}) {
@@ -207,6 +210,7 @@ var meanings = map[string]string{
 	state.KindClear:           "lifts a quarantine",
 	state.KindApprove:         "marks a version known good; not who pushed it",
 	state.KindAttest:          "records evidence on a version",
+	state.KindTransfer:        "records that a version is handed over to a new owner, before it is",
 	state.KindSkip:            "passes over slots that do not verify",
 	state.KindFence:           "acknowledges a vault entry, such as a removal",
 }

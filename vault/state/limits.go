@@ -43,6 +43,7 @@ const (
 	maxPluginEnv = 32
 	maxAuthority = 256
 	maxPerson    = 256
+	maxOwner     = 256
 	maxCustody   = 2600 // of a list of keepers, as encoded
 	maxURL       = 1024
 	maxRef       = 200

@@ -150,6 +150,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindClear:      state.Quarantine{Versions: l.ids(state.MaxNamed), Reason: text, Incident: word},
 		state.KindApprove:    state.Approve{Version: l.id},
 		state.KindAttest:     state.Attest{Version: l.id, Digest: l.digest, Type: word, Result: word, Expires: entry.At(dawn), Document: state.Edge{Artefact: l.digest, Version: l.id, Role: word}},
+		state.KindTransfer:   state.Transfer{Version: l.id, Digest: l.digest, Recipient: l.recipient, Owner: wide(256), Reason: text},
 		state.KindSkip: entry.Skip{Reason: text, Slots: repeat(entry.MaxSkipped, func(i int) entry.SkippedSlot {
 			return entry.SkippedSlot{Seq: entry.MaxSeq - entry.MaxSkipped + uint64(i), SHA256: l.digest}
 		})},

@@ -44,6 +44,7 @@ func RoleTable() map[string][]string {
 		KindExecute: {Custodian, Runner}, KindCancel: {Custodian}, KindDestroyed: {Custodian, Runner}, KindPurged: {Custodian, Runner},
 		KindVerified: {Custodian, Runner}, KindHold: {Operator, Custodian}, KindRelease: {Operator, Custodian},
 		KindQuarantine: {Operator}, KindClear: {Operator}, KindApprove: {Operator}, KindAttest: {Developer, Operator, Custodian},
+		KindTransfer: {Custodian},
 		KindSkip: {Operator, Admin}, KindFence: {anyMember},
 	}
 }

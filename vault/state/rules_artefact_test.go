@@ -190,6 +190,50 @@ func artefactCases() []ruleCase {
 			a := w.register("m", nil)
 			return a.try("dev", state.KindAttest, state.Attest{Version: a.world.id(), Digest: a.digest(), Type: "evaluation", Result: "pass"})
 		}},
+		{state.RuleTarget, "handed over", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.transfer("cust", a.push())
+		}},
+		{state.RuleTarget, "handed over twice", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.transfer("cust", vid)
+			return a.transfer("cust", vid)
+		}},
+		{state.RuleTarget, "handed over: nothing", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("cust", state.KindTransfer, state.Transfer{Version: a.world.id(), Digest: a.digest(), Recipient: "age1pq1new"})
+		}},
+		{state.RuleTarget, "handed over: another digest", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.try("cust", state.KindTransfer, state.Transfer{Version: a.push(), Digest: a.digest(), Recipient: "age1pq1new"})
+		}},
+		{state.RuleTarget, "handed over: disabled", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.execute(vid)
+			return a.transfer("cust", vid)
+		}},
+		{state.RuleTarget, "handed over: held", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.hold(vid)
+			return a.transfer("cust", vid)
+		}},
+		{state.RuleQuarantined, "handed over", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.quarantine(state.KindQuarantine, vid)
+			return a.transfer("cust", vid)
+		}},
+		{state.RuleEnded, "handed over", true, func(w *world) *state.Void {
+			a, vid, _ := w.end()
+			return a.transfer("cust", vid)
+		}},
+		{state.RuleRole, "handed over by an operator", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			return a.transfer("op", a.push())
+		}},
 		{state.RuleTarget, "verified: no such disposal", true, func(w *world) *state.Void {
 			a := w.register("m", nil)
 			return a.try("run", state.KindVerified, state.Verified{Disposal: a.world.id(), Result: "verified", Report: a.doc()})
@@ -205,6 +249,12 @@ func (w *world) end() (a *artefact, vid, disposal canonical.ID) {
 	disposal = a.execute()
 	a.must("run", state.KindActivate, state.Activate{None: true, Survivors: a.state.Survivors()})
 	return a, vid, disposal
+}
+
+// transfer hands a version over to a new owner.
+func (a *artefact) transfer(by string, vid canonical.ID) *state.Void {
+	a.tb.Helper()
+	return a.try(by, state.KindTransfer, state.Transfer{Version: vid, Digest: a.state.Version(vid).Digest, Recipient: "age1pq1new", Owner: "Example Ltd"})
 }
 
 func (a *artefact) more(gid canonical.ID) state.Readers {

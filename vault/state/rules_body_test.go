@@ -58,6 +58,12 @@ func bodyCases() []ruleCase {
 			return changed(a.candidate(eid), change)
 		}
 	}
+	transfer := func(change func(*state.Transfer)) func(a *artefact) any {
+		return func(a *artefact) any {
+			vid := a.push()
+			return changed(state.Transfer{Version: vid, Digest: a.state.Version(vid).Digest, Recipient: "age1pq1new"}, change)
+		}
+	}
 	value := func(v any) func(*artefact) any { return func(*artefact) any { return v } }
 	keepers := func(n int, instance, kind string) state.CustodySet {
 		return state.CustodySet{Custody: state.Custody{Mode: state.AnyOf, Keepers: repeat(n, func(i int) state.Keeper {
@@ -260,6 +266,10 @@ func bodyCases() []ruleCase {
 			v := a.push()
 			return state.Attest{Version: v, Digest: a.state.Version(v).Digest, Type: "drill", Result: word}
 		}},
+		{"handed over to nobody", "cust", state.KindTransfer, transfer(func(b *state.Transfer) { b.Recipient = "" })},
+		{"handed over to a long recipient", "cust", state.KindTransfer, transfer(func(b *state.Transfer) { b.Recipient = strings.Repeat("r", 2049) })},
+		{"handed over to a long owner", "cust", state.KindTransfer, transfer(func(b *state.Transfer) { b.Owner = strings.Repeat("o", 257) })},
+		{"handed over with a long reason", "cust", state.KindTransfer, transfer(func(b *state.Transfer) { b.Reason = long })},
 		{"a name in two forms", "all", state.KindRelease, value(struct {
 			ID  string `json:"id"`
 			ID2 string `json:"ID"`

@@ -42,6 +42,7 @@ type CommittedVersion struct {
 	Quarantined   *PlacedQuarantine
 	Approvals     []Approval
 	Evidence      []Evidence
+	Transfers     []Transferred // to new owners, in order
 }
 
 // PlacedHold is a hold in force, or released.

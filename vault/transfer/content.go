@@ -42,7 +42,7 @@ func (c *checker) content(ctx context.Context) error {
 		known[key] = p.Err
 	}
 	var file reading
-	for s, err := range ahead(ctx, n, stretches(v.parts(ctx, all), v.Artefact), func(ctx context.Context, s stretch) (stretch, error) {
+	for s, err := range ahead(ctx, n, stretches(v.parts(ctx, all), v.Artefact, false), func(ctx context.Context, s stretch) (stretch, error) {
 		if err := known[s.chunk.Key(v.Artefact)]; err != nil {
 			s.err = err
 			return s, nil
@@ -140,8 +140,9 @@ func (c *checker) step(f *reading, st step, plain []byte) {
 }
 
 // stretches yields the extents of all files in order, those in one chunk together.
-// Parts that do not verify are passed over.
-func stretches(parts func(func(loaded, error) bool), aid canonical.Digest) func(func(stretch, error) bool) {
+// Parts that do not verify are passed over. With empty, entries without extents are
+// steps as well, of length 0; a stretch of nothing else has no chunk.
+func stretches(parts func(func(loaded, error) bool), aid canonical.Digest, empty bool) func(func(stretch, error) bool) {
 	return func(yield func(stretch, error) bool) {
 		var s stretch
 		for l, err := range parts {
@@ -155,10 +156,16 @@ func stretches(parts func(func(loaded, error) bool), aid canonical.Digest) func(
 			for i := range l.part.Entries {
 				e := &l.part.Entries[i]
 				at := e.At
+				if empty && len(e.Extents) == 0 {
+					s.steps = append(s.steps, step{entry: e})
+				}
 				for _, x := range e.Extents {
 					c := &l.part.Chunks[x.Chunk]
-					if s.chunk == nil || c.Creator != s.chunk.Creator || c.Name != s.chunk.Name {
-						if s.chunk != nil && !yield(s, nil) {
+					switch {
+					case s.chunk == nil:
+						s.chunk = c
+					case c.Creator != s.chunk.Creator || c.Name != s.chunk.Name:
+						if !yield(s, nil) {
 							return
 						}
 						s = stretch{chunk: c}
@@ -168,7 +175,7 @@ func stretches(parts func(func(loaded, error) bool), aid canonical.Digest) func(
 				}
 			}
 		}
-		if s.chunk != nil {
+		if s.chunk != nil || len(s.steps) > 0 {
 			yield(s, nil)
 		}
 	}

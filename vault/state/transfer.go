@@ -1,0 +1,31 @@
+package state
+
+import "github.com/aivault/aivault/vault/entry"
+
+// Transferred is one handing over of a version to a new owner.
+type Transferred struct {
+	Transfer
+	By   string
+	Time entry.Time
+}
+
+func (a *Artefact) applyTransfer(e *entry.Entry) error {
+	b, err := decode[Transfer](e)
+	if err != nil {
+		return err
+	}
+	if err := first(checkRecipient(b.Recipient), checkText("owner", b.Owner, maxOwner), checkSentence("reason", b.Reason, false)); err != nil {
+		return err
+	}
+	switch v := a.byVID[b.Version]; {
+	case v == nil || v.Digest != b.Digest:
+		return refuse(RuleTarget, "version %s with digest %s does not exist", b.Version, b.Digest)
+	case v.State != Live:
+		return refuse(RuleTarget, "v%d is %s, not %s", v.Number, v.State, Live)
+	case v.Quarantined != nil:
+		return refuse(RuleQuarantined, "v%d is quarantined", v.Number)
+	default:
+		v.Transfers = append(v.Transfers, Transferred{Transfer: *b, By: a.author(e).Name, Time: e.Time})
+	}
+	return nil
+}
