@@ -25,10 +25,7 @@ func TestRecovery(t *testing.T) {
 		t.Fatal(err)
 	}
 	scripts := recoveryScripts(t)
-	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "age"), "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
-		t.Fatalf("building age: %v: %s", err, out)
-	}
+	bin := stockAge(t)
 	h := newHome(t)
 	vault, keys := filepath.Join(h.dir, "vault"), filepath.Join(h.dir, "keys")
 	h.env = append(h.env, "AIVAULT_VAULT="+vault, "AIVAULT_CUSTODY=local:"+keys)

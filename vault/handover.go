@@ -61,7 +61,16 @@ func (v *Vault) Transfer(ctx context.Context, ref Ref, out string, o TransferOpt
 		return nil, fmt.Errorf("handing %s over: %w", name, err)
 	}
 	res := &TransferResult{Artefact: a.Name, Version: cv.Number, Digest: cv.Digest, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}
+	var file *handover.Out
 	if !o.DryRun {
+		if file, err = handover.Create(out); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if file != nil {
+				err = errors.Join(err, file.Discard())
+			}
+		}()
 		labels := map[string]string{"transfer": handover.Fingerprint(o.To.String())}
 		if res.Receipt, err = v.leaveReceipt(ctx, a, cv, labels); err != nil {
 			return nil, fmt.Errorf("handing %s over: %w", name, err)
@@ -78,16 +87,6 @@ func (v *Vault) Transfer(ctx context.Context, ref Ref, out string, o TransferOpt
 	if res.Files, res.Bytes = contents.Files, contents.Bytes; o.DryRun {
 		return res, nil
 	}
-	file, err := handover.Create(out)
-	if err != nil {
-		return nil, err
-	}
-	done := false
-	defer func() {
-		if !done {
-			err = errors.Join(err, file.Discard())
-		}
-	}()
 	d, err := v.recordTransfer(ctx, a.Name, cv.VID, o)
 	if err != nil {
 		return nil, fmt.Errorf("handing %s over: %w", name, err)
@@ -96,8 +95,9 @@ func (v *Vault) Transfer(ctx context.Context, ref Ref, out string, o TransferOpt
 	if err := contents.Write(ctx, io.MultiWriter(file, sum, &size), o.To, *d, v.config.Progress); err != nil {
 		return nil, fmt.Errorf("handing %s over, which is on record: %w", name, err)
 	}
-	done = true
-	if err := file.Commit(); err != nil {
+	whole := file
+	file = nil
+	if err := whole.Commit(); err != nil {
 		return nil, fmt.Errorf("handing %s over, which is on record: %w", name, err)
 	}
 	v.keep()

@@ -275,6 +275,9 @@ func (j *judge) artefact(d *DisposedOf, b bundleArtefact, r *state.Request, scop
 	if !slices.Equal(d.Keys, a.KeysOf(vs)) {
 		return errors.New("it names other keys than the journal")
 	}
+	if !slices.Equal(d.Transfers, handovers(vs)) {
+		return errors.New("it names other transfers than the journal")
+	}
 	attacks := a.Attacks(r.ID)
 	found := slices.ContainsFunc(attacks, func(x *state.Attack) bool {
 		return x.Result == keyring.ResultVerified && x.Report.SHA256 == d.Attack.Report && x.By == d.Attack.By && x.Time == d.Attack.Time

@@ -21,7 +21,8 @@ func certified(t *testing.T) (*office, *state.Request, []byte) {
 	v1 := o.push("team/fraud", 1)
 	o.push("team/fraud", 1)
 	o.pulled(aid, v1, "serving <1>")
-	r := o.approved(nil, scope(aid, v1))
+	o.handOver(aid, v1)
+	r := o.approved(map[string]string{"transfer:team/fraud@v1": "received"}, scope(aid, v1))
 	o.Clock.Advance(time.Hour)
 	o.mustRun(r.ID)
 	b, err := o.desk("cust").Bundle(t.Context(), r.ID)
@@ -61,6 +62,8 @@ func TestJudgeForged(t *testing.T) {
 		"the whole":            func(d *Details, _ *Statement) { d.Artefacts[0].Whole = true },
 		"a key less":           func(d *Details, _ *Statement) { d.Artefacts[0].Keys = []state.DestroyedKey{} },
 		"another key":          func(d *Details, _ *Statement) { d.Artefacts[0].Keys[0].Ref = "another" },
+		"a transfer":           func(d *Details, _ *Statement) { d.Artefacts[0].Transfers = []Handover{{Number: 1}} },
+		"a transfer less":      func(d *Details, _ *Statement) { d.Artefacts[0].Transfers = []Handover{} },
 		"an earlier date":      func(d *Details, s *Statement) { d.Effective = d.Requested.Time; s.Predicate.Effective = d.Effective },
 		"another attack":       func(d *Details, _ *Statement) { d.Artefacts[0].Attack.Report = canonical.Sum(nil) },
 		"another head":         func(d *Details, _ *Statement) { d.Artefacts[0].Head.Hash = canonical.Sum(nil) },

@@ -10,6 +10,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/vault/entry"
+	"github.com/aivault/aivault/vault/handover"
 	"github.com/aivault/aivault/vault/keyring"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -77,7 +78,29 @@ type DisposedOf struct {
 	Keys      []state.DestroyedKey `json:"keys"`
 	Attack    AttackResult         `json:"attack"`
 	Receipts  []PlanReceipt        `json:"receipts"`
-	Head      entry.Position       `json:"head"` // of the artefact's journal when this was made
+	Transfers []Handover           `json:"transfers"` // to new owners, whom this does not reach
+	Head      entry.Position       `json:"head"`      // of the artefact's journal when this was made
+}
+
+// Handover is a version's transfer to a new owner, as the journal has it.
+type Handover struct {
+	Number    int        `json:"number"`
+	Owner     string     `json:"owner,omitempty"`
+	Recipient string     `json:"recipient"` // fingerprint of the new owner's
+	By        string     `json:"by"`
+	Time      entry.Time `json:"time"`
+	Reason    string     `json:"reason,omitempty"`
+}
+
+// handovers lists the transfers of versions.
+func handovers(of []*state.CommittedVersion) []Handover {
+	out := []Handover{}
+	for _, v := range of {
+		for _, t := range v.Transfers {
+			out = append(out, Handover{Number: v.Number, Owner: t.Owner, Recipient: handover.Fingerprint(t.Recipient), By: t.By, Time: t.Time, Reason: t.Reason})
+		}
+	}
+	return out
 }
 
 // AttackResult is the gist of the report that a verified entry binds.
@@ -176,7 +199,7 @@ func (d *Desk) disposedOf(ctx context.Context, plan *Plan, at ArtefactStatus) (*
 	for _, v := range at.Versions {
 		part.Versions = append(part.Versions, asPlanned(plan, at.ID, v))
 	}
-	part.Keys = a.KeysOf(at.Versions)
+	part.Keys, part.Transfers = a.KeysOf(at.Versions), handovers(at.Versions)
 	var err error
 	if part.Receipts, err = d.receipts(ctx, a, at.Versions); err != nil {
 		return nil, err

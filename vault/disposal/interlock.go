@@ -1,6 +1,7 @@
 package disposal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/handover"
 	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -53,6 +55,7 @@ func Interlocks() []Interlock {
 	return []Interlock{
 		{Rule: "channel", Asks: "a channel points to a version that dies: move it first, or leave it pointing to a destroyed version", Decisions: []string{"leave"}, journals: true, find: channels},
 		{Rule: "shared", Asks: "chunks of a version that dies live on in others, and their plaintext with them", Decisions: []string{"accept"}, find: shared},
+		{Rule: "transfer", Asks: "a version that dies was handed over: has its new owner confirmed that they hold it?", Decisions: []string{"received", "not-received"}, journals: true, find: handedOver},
 	}
 }
 
@@ -70,6 +73,20 @@ func channels(f facts) []Subject {
 				s.Why += fmt.Sprintf(", moved by %s on %s", p.History[n-1].By, p.History[n-1].Time)
 			}
 			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// handedOver finds versions that die and were handed over to a new owner, who may
+// hold the last copy.
+func handedOver(f facts) []Subject {
+	var out []Subject
+	for _, v := range f.dies {
+		if n := len(v.Transfers); n > 0 {
+			last := v.Transfers[n-1]
+			out = append(out, Subject{Name: v.Ref(f.artefact.Name), Version: v.VID,
+				Why: fmt.Sprintf("v%d was handed over to %s by %s on %s", v.Number, cmp.Or(last.Owner, "recipient "+handover.Fingerprint(last.Recipient)), last.By, last.Time)})
 		}
 	}
 	return out

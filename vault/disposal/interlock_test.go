@@ -36,6 +36,11 @@ func TestInterlocks(t *testing.T) {
 			o.push("m", 1, v)
 			return v
 		}, "shared:m@v1", "accept", "of v1 are part of v2 too"},
+		"transfer": {func(o *office, aid canonical.Digest) *state.CommittedVersion {
+			v := o.push("m", 1)
+			o.handOver(aid, v)
+			return v
+		}, "transfer:m@v1", "received", "v1 was handed over to Nova <Models> Ltd by cust on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOffice(t, vaulttest.Config{})
@@ -74,6 +79,20 @@ func TestInterlockSincePlan(t *testing.T) {
 	v := o.push("m", 1)
 	r := o.approved(nil, scope(aid, v))
 	o.move(aid, "prod", v)
+	if _, err := o.run(r.ID); !errors.Is(err, ErrUndecided) {
+		t.Errorf("%v", err)
+	}
+	must(t, o.opens(aid, v))
+}
+
+// TestTransferSincePlan: what is handed over after the plan was approved does not
+// die before somebody has said that the new owner holds it.
+func TestTransferSincePlan(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid := o.register("m")
+	v := o.push("m", 1)
+	r := o.approved(nil, scope(aid, v))
+	o.handOver(aid, v)
 	if _, err := o.run(r.ID); !errors.Is(err, ErrUndecided) {
 		t.Errorf("%v", err)
 	}

@@ -18,6 +18,12 @@ type pageReceipt struct {
 	PlanReceipt
 }
 
+// pageHandover is one line of the page's table of transfers.
+type pageHandover struct {
+	Version string
+	Handover
+}
+
 // WritePage writes the certificate as a web page that stands alone, with what
 // came after it: the custodian's validation, nil if there is none, and removals
 // of plaintext that holders attested.
@@ -27,18 +33,23 @@ func (c *Certificate) WritePage(w io.Writer, accepted *Act, removals []state.Rem
 		return fmt.Errorf("internal error: %w", err)
 	}
 	var receipts []pageReceipt
+	var transfers []pageHandover
 	for _, a := range c.Details.Artefacts {
 		for _, r := range a.Receipts {
 			receipts = append(receipts, pageReceipt{fmt.Sprintf("%s@v%d", a.Name, r.Number), r})
 		}
+		for _, h := range a.Transfers {
+			transfers = append(transfers, pageHandover{fmt.Sprintf("%s@v%d", a.Name, h.Number), h})
+		}
 	}
 	return t.Execute(w, struct {
-		D        *Details
-		Lead     string
-		Accepted *Act
-		Receipts []pageReceipt
-		Removals []state.Removal
-	}{&c.Details, c.lead(), accepted, receipts, removals})
+		D         *Details
+		Lead      string
+		Accepted  *Act
+		Receipts  []pageReceipt
+		Transfers []pageHandover
+		Removals  []state.Removal
+	}{&c.Details, c.lead(), accepted, receipts, transfers, removals})
 }
 
 // lead says in one sentence what the certificate certifies.

@@ -192,6 +192,16 @@ func (o *office) hold(aid canonical.Digest, vs ...*state.CommittedVersion) canon
 	return id
 }
 
+// handOver records a transfer as cust.
+func (o *office) handOver(aid canonical.Digest, v *state.CommittedVersion) {
+	o.t.Helper()
+	d := o.desk("cust")
+	_, err := d.fold(o.t.Context(), aid)
+	must(o.t, err)
+	body := state.Transfer{Version: v.VID, Digest: v.Digest, Recipient: "age1pq1new", Owner: "Nova <Models> Ltd"}
+	must(o.t, d.ring(aid).Ledger.Append(o.t.Context(), state.KindTransfer, body, canonical.NewID()))
+}
+
 // opens reports whether rita can open versions.
 func (o *office) opens(aid canonical.Digest, vs ...*state.CommittedVersion) error {
 	d := o.desk("rita")

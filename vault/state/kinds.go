@@ -339,15 +339,6 @@ type (
 		Expires  entry.Time       `json:"expires,omitzero"`
 		Document Edge             `json:"document,omitzero"`
 	}
-	// Transfer records that a version is handed over to a new owner. It is written
-	// before the first byte leaves.
-	Transfer struct {
-		Version   canonical.ID     `json:"version"`
-		Digest    canonical.Digest `json:"digest"`          // the version digest
-		Recipient string           `json:"recipient"`       // the new owner's, to which it is sealed
-		Owner     string           `json:"owner,omitempty"` // who that is; quoted in certificates
-		Reason    string           `json:"reason,omitempty"`
-	}
 	// Fence says that its author has read the vault head it cites; nothing more.
 	Fence struct {
 		Cut canonical.Digest `json:"cut,omitzero"`

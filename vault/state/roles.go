@@ -45,7 +45,7 @@ func RoleTable() map[string][]string {
 		KindVerified: {Custodian, Runner}, KindHold: {Operator, Custodian}, KindRelease: {Operator, Custodian},
 		KindQuarantine: {Operator}, KindClear: {Operator}, KindApprove: {Operator}, KindAttest: {Developer, Operator, Custodian},
 		KindTransfer: {Custodian},
-		KindSkip: {Operator, Admin}, KindFence: {anyMember},
+		KindSkip:     {Operator, Admin}, KindFence: {anyMember},
 	}
 }
 

@@ -1,6 +1,19 @@
 package state
 
-import "github.com/aivault/aivault/vault/entry"
+import (
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
+)
+
+// Transfer is the body of transfer: it records that a version is handed over to a
+// new owner, and is written before the first byte leaves.
+type Transfer struct {
+	Version   canonical.ID     `json:"version"`
+	Digest    canonical.Digest `json:"digest"`          // the version digest
+	Recipient string           `json:"recipient"`       // the new owner's, to which it is sealed
+	Owner     string           `json:"owner,omitempty"` // who that is; quoted in certificates
+	Reason    string           `json:"reason,omitempty"`
+}
 
 // Transferred is one handing over of a version to a new owner.
 type Transferred struct {

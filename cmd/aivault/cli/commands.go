@@ -23,6 +23,7 @@ func commands() []*command {
 		decommissionCommand(),
 		certificateCommand(),
 		custodyCommand(),
+		transferCommand(),
 		auditCommand(),
 		gcCommand(),
 		doctorCommand(),
