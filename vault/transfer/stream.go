@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/chunk"
 	"github.com/aivault/aivault/vault/manifest"
 )
 
@@ -68,7 +69,8 @@ type Sink interface {
 func (v *Version) Stream(ctx context.Context, to Sink, progress func(Progress)) error {
 	n := jobs(v.Jobs) - 1
 	plain, sealed := newPool(n+1, plainSize), newPool(plainBuffers(), sealedSize) // see checker.content
-	f := flow{version: v, sink: to, meter: meter{report: progress}}
+	opener := chunk.NewOpener(coders(), sealWorkers())
+	f := delivery{version: v, sink: to, meter: meter{report: progress}}
 	sound := func(yield func(loaded, error) bool) {
 		for l, err := range v.parts(ctx, all) {
 			if err = errors.Join(err, l.err); !yield(l, err) || err != nil {
@@ -81,7 +83,7 @@ func (v *Version) Stream(ctx context.Context, to Sink, progress func(Progress)) 
 			return s, nil
 		}
 		var err error
-		if s.plain, err = v.readInto(ctx, s.chunk, plain, sealed); errors.Is(err, ErrIntegrity) {
+		if s.plain, err = v.readInto(ctx, s.chunk, plain, sealed, opener); errors.Is(err, ErrIntegrity) {
 			err = fmt.Errorf("%q: %w", s.steps[0].entry.Path, damaged(s.chunk.Key(v.Artefact), err))
 		}
 		return s, err
@@ -102,8 +104,8 @@ func (v *Version) Stream(ctx context.Context, to Sink, progress func(Progress)) 
 	return f.end()
 }
 
-// flow is the file whose bytes go to the sink.
-type flow struct {
+// delivery is the file whose bytes go to the sink.
+type delivery struct {
 	version *Version
 	sink    Sink
 	meter   meter
@@ -112,7 +114,7 @@ type flow struct {
 	at      int64
 }
 
-func (f *flow) step(st step, plain []byte) error {
+func (f *delivery) step(st step, plain []byte) error {
 	if st.at == 0 {
 		if err := f.end(); err != nil {
 			return err
@@ -137,7 +139,7 @@ func (f *flow) step(st step, plain []byte) error {
 }
 
 // end checks the file that was written.
-func (f *flow) end() error {
+func (f *delivery) end() error {
 	e := f.entry
 	if e == nil || e.Mode == manifest.Directory {
 		return nil
