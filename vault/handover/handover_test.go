@@ -60,7 +60,7 @@ func pushed(t testing.TB, files map[string]string) (*mem.Store, *transfer.Versio
 		}
 	}
 	store, id, metadata := mem.New(mem.Options{}), identity(t), identity(t)
-	tree, err := transfer.Scan(t.Context(), []string{dir}, nil)
+	tree, err := transfer.Scan(t.Context(), []string{dir}, transfer.ScanOptions{})
 	must(t, err)
 	p := transfer.Push{Store: store, Artefact: canonical.Sum([]byte("artefact")), Version: canonical.NewID(), Recipient: id.Recipient(),
 		Metadata: metadata.Recipient(), Secret: manifest.NewSecret()}
@@ -129,7 +129,7 @@ func TestWrite(t *testing.T) {
 	want := map[string]string{
 		"a": "", "config.json": `{"a":1}`, "*run.sh": "#!/bin/sh\n", "none/": "", "z/none/": "", "transfer.json": "mine", "files/x": "1",
 		"\xff\xfe": "not UTF-8", "new\nline": "2", "ütf ☃": "3", strings.Repeat("long/", 60) + "name": "4", "zz-empty": "",
-		"large": strings.Repeat("weights ", 5<<20), "last/z": strings.Repeat("x", 17<<20),
+		"large": strings.Repeat("weights ", 9<<18), "last/z": strings.Repeat("x", 5<<20),
 	}
 	_, v := pushed(t, want)
 	document, got := read(t, handOver(t, v))
@@ -141,36 +141,70 @@ func TestWrite(t *testing.T) {
 	if len(got) != len(want) {
 		t.Errorf("%d files, want %d", len(got), len(want))
 	}
-	var d struct {
-		Description
-		Files []File `json:"files"`
-	}
 	text, ok := bytes.CutSuffix(document, []byte("\n"))
-	if err := canonical.Unmarshal(text, &d); err != nil || !ok {
-		t.Fatalf("%v in %s", err, document)
+	if !ok {
+		t.Errorf("it has no line feed: %s", document)
 	}
+	d := parse(t, text)
 	if d.Format != format || d.Artefact != "team/fraud-detector" || d.Version != 7 || d.Directories != 2 || len(d.Files) != len(want) || d.Labels["product"] != "scoring" {
 		t.Errorf("%+v", d)
 	}
-	// With the salt, the list proves that these files are that version.
-	digest := canonical.Digest(d.Salt)
-	sum := append(digest[:], "aivault-version/1\n"...)
+	if d.versionDigest() != d.Digest || d.Digest != v.Digest {
+		t.Error("the list does not have the version digest")
+	}
+}
+
+// document is transfer.json.
+type document struct {
+	Description
+	Files []File `json:"files"`
+}
+
+func parse(t testing.TB, text []byte) *document {
+	t.Helper()
+	var d document
+	if err := canonical.Unmarshal(text, &d); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return &d
+}
+
+// versionDigest is what FORMAT.md §7.5 makes of the list: with the salt it proves
+// that the files are the version.
+func (d *document) versionDigest() canonical.Digest {
+	text := append(d.Salt[:], "aivault-version/1\n"...)
 	for _, f := range d.Files {
 		path := f.Path
 		if f.Bytes != nil {
 			path = string(f.Bytes)
 		}
-		sum = append(sum, fmt.Sprintf("%s %d %s %s\x00", f.Mode, f.Size, f.SHA256, path)...)
+		text = fmt.Appendf(text, "%s %d %s %s\x00", f.Mode, f.Size, f.SHA256, path)
 	}
-	if canonical.Sum(sum) != d.Digest {
-		t.Error("the list does not have the version digest")
+	return canonical.Sum(text)
+}
+
+// TestFormatExample: transfer.json in the specification is what the code writes.
+func TestFormatExample(t *testing.T) {
+	doc, err := os.ReadFile("../FORMAT.md")
+	must(t, err)
+	_, rest, ok := strings.Cut(string(doc), "\n```json transfer\n")
+	text, _, end := strings.Cut(rest, "\n```\n")
+	if !ok || !end {
+		t.Fatal("FORMAT.md has no example of transfer.json")
+	}
+	d := parse(t, []byte(text))
+	if d.Format != format || d.versionDigest() != d.Digest {
+		t.Errorf("version digest %s, of %+v", d.versionDigest(), d)
+	}
+	if again, err := canonical.Marshal(d); err != nil || string(again) != text {
+		t.Errorf("it encodes again as %s (%v)", again, err)
 	}
 }
 
 // TestWriteDamaged: nothing is whole of a version that does not verify, wherever
 // the damage is.
 func TestWriteDamaged(t *testing.T) {
-	store, v := pushed(t, map[string]string{"config.json": "{}", "large": strings.Repeat("weights ", 3<<20), "z": "1"})
+	store, v := pushed(t, map[string]string{"config.json": "{}", "large": strings.Repeat("weights ", 5<<17), "z": "1"})
 	for _, key := range store.Keys() {
 		if !strings.Contains(key, "/c/") && !strings.Contains(key, "/r-") {
 			continue

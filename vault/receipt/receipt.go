@@ -1,5 +1,5 @@
 // Package receipt keeps receipts of pulls: who took plaintext of which version
-// out of a vault, when and where to (vault/FORMAT.md §7.9). A receipt is an
+// out of a vault, when and where to (vault/FORMAT.md §7.10). A receipt is an
 // object of its own, signed by who pulled and sealed to the vault's metadata
 // identity; it is put before any key is unwrapped. Receipts race with nothing:
 // each has a random name.

@@ -70,7 +70,7 @@ func (v *Version) Stream(ctx context.Context, to Sink, progress func(Progress)) 
 	n := jobs(v.Jobs) - 1
 	plain, sealed := newPool(n+1, plainSize), newPool(plainBuffers(), sealedSize) // see checker.content
 	opener := chunk.NewOpener(coders(), sealWorkers())
-	f := delivery{version: v, sink: to, meter: meter{report: progress}}
+	f := poured{version: v, sink: to, meter: meter{report: progress}}
 	sound := func(yield func(loaded, error) bool) {
 		for l, err := range v.parts(ctx, all) {
 			if err = errors.Join(err, l.err); !yield(l, err) || err != nil {
@@ -104,8 +104,8 @@ func (v *Version) Stream(ctx context.Context, to Sink, progress func(Progress)) 
 	return f.end()
 }
 
-// delivery is the file whose bytes go to the sink.
-type delivery struct {
+// poured is the file whose bytes go to the sink.
+type poured struct {
 	version *Version
 	sink    Sink
 	meter   meter
@@ -114,7 +114,7 @@ type delivery struct {
 	at      int64
 }
 
-func (f *delivery) step(st step, plain []byte) error {
+func (f *poured) step(st step, plain []byte) error {
 	if st.at == 0 {
 		if err := f.end(); err != nil {
 			return err
@@ -139,7 +139,7 @@ func (f *delivery) step(st step, plain []byte) error {
 }
 
 // end checks the file that was written.
-func (f *delivery) end() error {
+func (f *poured) end() error {
 	e := f.entry
 	if e == nil || e.Mode == manifest.Directory {
 		return nil
