@@ -1,7 +1,8 @@
 // Package servers builds, caches and starts the real servers that tests and
 // benchmarks run against: S3 servers that are right, some that are known to be
 // wrong, and a proxy that injects faults before either. Everything listens on
-// loopback, on free ports, and dies with the test, or with [Run].
+// loopback, on free ports, and dies with the test, or with [Run]. And a browser, to
+// look at pages.
 //
 // A server that cannot be had fails the test: nothing is skipped. Programs are
 // kept in the user's cache directory, below aivault-test/; the first test to

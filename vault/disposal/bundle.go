@@ -103,7 +103,7 @@ func Judge(b []byte, genesis canonical.Digest) (*Judgement, error) {
 	}
 	out := &Judgement{Certificate: c, Vault: f.last().Head}
 	if r := f.last().Disposal(j.disposal); r.Accepted != "" {
-		out.Accepted = &Act{By: named(f.last(), r.Accepted), Time: r.AcceptedAt}
+		out.Accepted = &Act{By: named(f.last(), r.Accepted), Time: r.AcceptedAt, Reason: r.Remark}
 	}
 	return out, nil
 }

@@ -37,10 +37,10 @@ func TestJudge(t *testing.T) {
 	if j.Accepted != nil || j.Certificate.Details.Disposal != r.ID {
 		t.Errorf("%+v", j)
 	}
-	must(t, o.desk("dora").Accept(t.Context(), r.ID, ""))
+	must(t, o.desk("dora").Accept(t.Context(), r.ID, "as scheduled"))
 	b, err = o.desk("cust").Bundle(t.Context(), r.ID)
 	must(t, err)
-	if j, err = Judge(b, o.Genesis); err != nil || j.Accepted == nil || j.Accepted.By.Name != "dora" {
+	if j, err = Judge(b, o.Genesis); err != nil || j.Accepted == nil || j.Accepted.By.Name != "dora" || j.Accepted.Reason != "as scheduled" {
 		t.Errorf("%+v, %v", j, err)
 	}
 	if _, err := Judge(b, canonical.Sum([]byte("another vault"))); err == nil {

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/state"
 )
 
@@ -28,7 +31,7 @@ type pageHandover struct {
 // came after it: the custodian's validation, nil if there is none, and removals
 // of plaintext that holders attested.
 func (c *Certificate) WritePage(w io.Writer, accepted *Act, removals []state.Removal) error {
-	t, err := template.New("certificate").Funcs(template.FuncMap{"bytes": sizeText, "person": personText}).Parse(pageText)
+	t, err := template.New("certificate").Funcs(template.FuncMap{"bytes": sizeText, "person": personText, "date": dateText, "decision": decisionText}).Parse(pageText)
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
@@ -45,11 +48,12 @@ func (c *Certificate) WritePage(w io.Writer, accepted *Act, removals []state.Rem
 	return t.Execute(w, struct {
 		D         *Details
 		Lead      string
+		Signed    canonical.Digest // of the details
 		Accepted  *Act
 		Receipts  []pageReceipt
 		Transfers []pageHandover
 		Removals  []state.Removal
-	}{&c.Details, c.lead(), accepted, receipts, transfers, removals})
+	}{&c.Details, c.lead(), canonical.Sum(c.raw), accepted, receipts, transfers, removals})
 }
 
 // lead says in one sentence what the certificate certifies.
@@ -60,7 +64,30 @@ func (c *Certificate) lead() string {
 	if n == 1 {
 		what = "one version"
 	}
-	return fmt.Sprintf("The data of %s was made unintelligible on %s, by destroying every key that opened it. Attempts to open it again were made, and every one was refused.", what, d.Effective)
+	names := make([]string, len(d.Artefacts))
+	for i, a := range d.Artefacts {
+		names[i] = a.Name
+	}
+	return fmt.Sprintf("The data of %s of %s was made unintelligible on %s, by destroying every key that opened it. Attempts to open it again with each of these keys followed, and every attempt was refused.",
+		what, strings.Join(names, ", "), dateText(d.Effective))
+}
+
+// dateText spells a time for people: "23 November 2026, 21:00:00 UTC".
+func dateText(t entry.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") }
+
+// decisionText says what was decided in plain words.
+func decisionText(d Decision) string {
+	switch d.Rule + "=" + d.Decision {
+	case "channel=leave":
+		return fmt.Sprintf("The channel %s pointed to what was destroyed, and was left so.", d.Subject)
+	case "shared=accept":
+		return fmt.Sprintf("Parts of %s are parts of versions that live on as well, and live on with them.", d.Subject)
+	case "transfer=received":
+		return fmt.Sprintf("The new owner of %s has confirmed that they hold it.", d.Subject)
+	case "transfer=not-received":
+		return fmt.Sprintf("%s was handed over, and is destroyed though its new owner has not confirmed that they hold it.", d.Subject)
+	}
+	return fmt.Sprintf("%s: %s (interlock %s)", d.Subject, d.Decision, d.Rule)
 }
 
 func personText(p Person) string {

@@ -173,7 +173,7 @@ func (d *Desk) Acceptance(s *Status) *Act {
 	if s.Accepted == "" {
 		return nil
 	}
-	return &Act{By: named(d.Vault.State(), s.Accepted), Time: s.AcceptedAt}
+	return &Act{By: named(d.Vault.State(), s.Accepted), Time: s.AcceptedAt, Reason: s.Remark}
 }
 
 // MaxDocument is the length of the longest document that AttestRemoved keeps, in

@@ -49,6 +49,7 @@ type Request struct {
 	Accepted   string // by whom; "" while it is not
 	Removals   []Removal
 	AcceptedAt entry.Time
+	Remark     string   // of who accepted it
 	sole       bool     // there has been one custodian ever since the request
 	policies   []Policy // every policy in force since the request
 }

@@ -219,7 +219,7 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 		if r.Cancelled {
 			return refuse(RuleTarget, "disposal %s was cancelled", b.ID)
 		}
-		r.Accepted, r.AcceptedAt = by, e.Time
+		r.Accepted, r.AcceptedAt, r.Remark = by, e.Time, b.Reason
 	}
 	v.disposals[b.ID] = &r
 	return nil
