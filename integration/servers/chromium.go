@@ -4,54 +4,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 )
 
 // Chromium returns the path of Debian's Chromium, which is installed if it is not
 // there.
 func Chromium(t T) string {
 	t.Helper()
-	find := func() string {
-		for _, name := range []string{"chromium", "chromium-browser"} {
-			if path, err := exec.LookPath(name); err == nil {
-				return path
-			}
-		}
-		return ""
-	}
-	if path := find(); path != "" {
-		return path
-	}
-	unlock, err := lock(filepath.Join(cache(t), "apt.lock"))
-	if err != nil {
-		t.Fatalf("waiting for another process to install chromium: %v", err)
-	}
-	defer unlock()
-	if path := find(); path != "" {
-		return path
-	}
-	t.Logf("installing chromium; this takes a while the first time")
-	for _, args := range [][]string{{"update"}, {"install", "--yes", "--no-install-recommends", "chromium", "fonts-liberation"}} {
-		if err := run(apt(t, args)); err != nil {
-			t.Fatalf("chromium cannot be had: %v", err)
-		}
-	}
-	path := find()
-	if path == "" {
-		t.Fatalf("chromium cannot be had: it is installed, and is not in %s", os.Getenv("PATH"))
-	}
-	return path
-}
-
-// apt is apt-get, with the rights it needs.
-func apt(t T, args []string) *exec.Cmd {
-	name, args := "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)
-	if os.Geteuid() != 0 {
-		name, args = "sudo", append([]string{"-n", "apt-get"}, args...)
-	}
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	return cmd
+	return debian(t, []string{"chromium", "chromium-browser"}, "chromium", "fonts-liberation")
 }
 
 // Render opens an HTML file in a headless Chromium with a profile of its own. It
