@@ -244,7 +244,7 @@ func (d *Desk) profile(ctx context.Context, instance string) (*KeeperProfile, er
 	if err != nil {
 		return nil, fmt.Errorf("asking keeper %s for its profile: %w", instance, err)
 	}
-	return &KeeperProfile{Instance: p.Instance, Kind: p.Kind, Algorithm: p.Algorithm, Strength: p.Strength, PostQuantum: p.PostQuantum,
+	return &KeeperProfile{Instance: instance, Kind: p.Kind, Algorithm: p.Algorithm, Strength: p.Strength, PostQuantum: p.PostQuantum,
 		KeyThroughHost: p.KeyThroughHost, Backups: p.BackupRetention, Delay: p.DeletionDelay.String(),
 		Certificates: append([]string{}, p.Certificates...), Notes: append([]string{}, p.Notes...)}, nil
 }
