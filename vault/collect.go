@@ -77,7 +77,7 @@ func (v *Vault) collect(ctx context.Context, ring *keyring.Ring, a *state.Artefa
 		return nil, err
 	}
 	out := &Collected{Artefact: name, Condemned: len(done.Condemned), Erased: done.Erased, Retained: done.Retained}
-	if out.Receipts, err = v.collectReceipts(ctx, ring.Ledger.ID, pretend); err != nil {
+	if out.Receipts, err = v.collectReceipts(ctx, a, pretend); err != nil {
 		return nil, err
 	}
 	out.Erased += out.Receipts
@@ -88,14 +88,16 @@ func (v *Vault) collect(ctx context.Context, ring *keyring.Ring, a *state.Artefa
 }
 
 // collectReceipts erases receipts that are older than policy keeps logs at most.
-func (v *Vault) collectReceipts(ctx context.Context, id canonical.Digest, pretend bool) (int, error) {
+// While a hold is in force it erases none: who took plaintext may be what the case
+// is about, and which version a receipt is of, only its content tells.
+func (v *Vault) collectReceipts(ctx context.Context, a *state.Artefact, pretend bool) (int, error) {
 	most := v.State().Policy.Of(state.Log).Max
-	if most.IsZero() {
+	if most.IsZero() || len(a.Held()) > 0 {
 		return 0, nil
 	}
 	var old []string
 	now := entry.At(v.config.Now())
-	for info, err := range v.config.Store.List(ctx, receipt.Prefix(id), backends.ListOptions{}) {
+	for info, err := range v.config.Store.List(ctx, receipt.Prefix(a.ID), backends.ListOptions{}) {
 		if err != nil {
 			return 0, err
 		}

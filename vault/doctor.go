@@ -104,8 +104,13 @@ func (r *DoctorReport) keepers(ctx context.Context, c Config) {
 		for _, w := range certificateWords(profiles) {
 			r.add("keeper", "ok", w, "")
 		}
+		r.add("keeper", "ok", destroyWords, "give the right to destroy keys to the runner's credential alone (docs/disposal.md)")
 	}
 }
+
+// destroyWords says what the theft of a runner's keeper credential costs: journal
+// rules bind clients, and only the keeper's access control binds keys.
+const destroyWords = "whoever holds a credential that may destroy keys at the keeper can make every version of every artefact unreadable, without a request or an approval; they cannot read any"
 
 // vault looks at what the journals say.
 func (r *DoctorReport) vault(ctx context.Context, c Config, v *Vault) error {

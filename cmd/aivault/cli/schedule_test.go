@@ -299,3 +299,27 @@ func TestScheduleKubernetes(t *testing.T) {
 		t.Errorf("it calls %q of %q", got, c.Command)
 	}
 }
+
+// TestDisposalDocument: the command lines in docs/disposal.md are of commands, and
+// with flags, that there are.
+func TestDisposalDocument(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "disposal.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile("`aivault ([^`]+)`").FindAllSubmatch(doc, -1)
+	if len(lines) < 12 {
+		t.Fatalf("found only %d command lines", len(lines))
+	}
+	root := program()
+	for _, m := range lines {
+		words := strings.Fields(regexp.MustCompile(`'[^']*'`).ReplaceAllString(strings.NewReplacer("[", "", "]", "").Replace(string(m[1])), "TEXT"))
+		line, err := argv.Normalise(root.tree(), words)
+		if err == nil {
+			_, err = root.find(line.Path)
+		}
+		if err != nil {
+			t.Errorf("aivault %s: %v", m[1], err)
+		}
+	}
+}
