@@ -168,6 +168,19 @@ func TestForged(t *testing.T) {
 	}
 }
 
+// TestDecodeOfAnotherArtefact: decode judges on its own, whatever the key says.
+func TestDecodeOfAnotherArtefact(t *testing.T) {
+	d := newDesk(t)
+	r := d.good()
+	plain := sign(t, r, d.Members["rita"].Identity.Signing())
+	if _, err := decode(plain, d.aid, d.vault.State()); err != nil {
+		t.Error(err)
+	}
+	if _, err := decode(plain, canonical.Sum([]byte("other")), d.vault.State()); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestNewerFormat: what only a newer client can read ends the listing, rather than
 // to count as nobody's.
 func TestNewerFormat(t *testing.T) {
