@@ -42,11 +42,6 @@ type Attempt struct {
 	// Artefact is the state at the head. A version may be borrowed through only
 	// if it is Live there.
 	Artefact *state.Artefact
-	// Again says that Upload stored this version's objects before, and that a
-	// version it borrowed through has died since: what came from there must be
-	// stored, or borrowed through others. What it returned then is in Before.
-	Again  bool
-	Before state.Version
 	// Begin stores the version's row, unless it stands. Upload calls it before it
 	// stores anything, so that a push that finds nothing to store stores nothing.
 	Begin func(context.Context) error
@@ -54,9 +49,9 @@ type Attempt struct {
 
 // Push commits a version (vault/FORMAT.md §6.3). It checks every right before
 // the first byte is sent. Where the journal moves on meanwhile it does what the
-// fold asks for: a new row if the epoch changed, Upload again if a source died,
-// and everything anew, with another id and identity, if the generation changed
-// or gc condemned the version. A version that this author's operation committed
+// fold asks for: a new row if the epoch changed, and everything anew, with another
+// id and identity, if a source died, the generation changed or gc condemned the
+// version. A version that this author's operation committed
 // before is returned as it is.
 //
 // Errors: state.ErrNotPermitted; ErrEnding, ErrEnded, ErrIncomplete; a
@@ -104,7 +99,10 @@ type push struct {
 
 // step does what the fold asks for, and reports whether that was the entry.
 func (p *push) step(ctx context.Context, a *state.Artefact) (committed bool, err error) {
-	if p.at.Key == nil || a.Condemned(p.at.VID) || a.Version(p.at.VID) != nil || p.uploaded && p.body.GID != a.Generation().GID {
+	// A manifest that names chunks of a version that died is stored already. No row
+	// may carry its identity any further.
+	dead := p.uploaded && !p.sourcesLive(a)
+	if p.at.Key == nil || dead || a.Condemned(p.at.VID) || a.Version(p.at.VID) != nil || p.uploaded && p.body.GID != a.Generation().GID {
 		if err := p.afresh(); err != nil {
 			return false, err
 		}
@@ -120,7 +118,7 @@ func (p *push) step(ctx context.Context, a *state.Artefact) (committed bool, err
 			return false, err
 		}
 	}
-	if p.uploaded && p.sourcesLive(a) {
+	if p.uploaded {
 		body := p.body
 		body.Row = p.row
 		if err := p.Ledger.Append(ctx, state.KindVersion, body, p.Op); err != nil {
@@ -128,7 +126,7 @@ func (p *push) step(ctx context.Context, a *state.Artefact) (committed bool, err
 		}
 		return true, nil
 	}
-	p.at.Artefact, p.at.Again, p.at.Before, p.at.Begin = a, p.uploaded, p.body, begin
+	p.at.Artefact, p.at.Begin = a, begin
 	body, err := p.Upload(ctx, p.at)
 	if err == nil {
 		err = begin(ctx)
@@ -152,8 +150,7 @@ func (p *push) afresh() error {
 }
 
 // putRow sees to the version's row under the current epoch: the one that a
-// resumed push left there, if it stands under the current epoch and generation,
-// or a new one.
+// resumed push left there, if it may be resumed, or a new one.
 func (p *push) putRow(ctx context.Context, a *state.Artefact) (err error) {
 	if p.Resume != nil {
 		key, row, err := p.OpenPending(ctx, a, p.at.VID)

@@ -3,11 +3,13 @@ package keyring
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/backends/backendtest"
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/state"
 	"github.com/aivault/aivault/vault/vaulttest"
 )
@@ -83,9 +85,6 @@ func TestPushOvertaken(t *testing.T) {
 			alice, pat := ring(t, w, "alice", w.Store), ring(t, w, "pat", w.Store)
 			var tries []canonical.ID
 			v, err := pat.Push(t.Context(), Push{Op: canonical.NewID(), Upload: func(ctx context.Context, at Attempt) (state.Version, error) {
-				if at.Again {
-					t.Error("no source died")
-				}
 				must(t, at.Begin(ctx))
 				if tries = append(tries, at.VID); len(tries) == 1 {
 					c.meanwhile(t, w, alice, at)
@@ -101,26 +100,26 @@ func TestPushOvertaken(t *testing.T) {
 	}
 }
 
-// TestPushSourceDies: chunks borrowed through a version that is executed
-// meanwhile are stored, under the same version.
+// TestPushSourceDies: once a version that was borrowed through is executed, all
+// is stored anew, under another identity.
 func TestPushSourceDies(t *testing.T) {
 	w := registered(t, vaulttest.Config{Cipher: vaulttest.Symbolic{}})
 	alice, rita := ring(t, w, "alice", w.Store), ring(t, w, "rita", w.Store)
 	source := pushN(t, rita, 1)[0]
-	var again []bool
+	var tries []Attempt
 	v, err := rita.Push(t.Context(), Push{Op: canonical.NewID(), Upload: func(ctx context.Context, at Attempt) (state.Version, error) {
 		body, err := upload(rita)(ctx, at)
-		if again = append(again, at.Again); !at.Again {
+		if tries = append(tries, at); len(tries) == 1 {
 			body.Borrowed = []canonical.ID{source}
 			execute(t, w, alice, source)
-		} else if len(at.Before.Borrowed) != 1 || at.Artefact.Version(source).State == state.Live {
-			t.Errorf("the second attempt sees %v borrowed", at.Before.Borrowed)
+		} else if at.Artefact.Version(source).State == state.Live {
+			t.Error("the second attempt sees the source alive")
 		}
 		return body, err
 	}})
 	must(t, err)
-	if len(again) != 2 || again[0] || !again[1] || len(v.Borrowed) > 0 {
-		t.Errorf("attempts %v, borrowed %v", again, v.Borrowed)
+	if len(tries) != 2 || tries[0].VID == v.VID || tries[0].Key.Recipient() == v.Recipient || len(v.Borrowed) > 0 {
+		t.Errorf("%d attempts made %s, borrowed %v", len(tries), v.VID, v.Borrowed)
 	}
 }
 
@@ -183,5 +182,60 @@ func TestPushResume(t *testing.T) {
 	}
 	if _, _, err := r.OpenPending(t.Context(), a, canonical.NewID()); !errors.Is(err, backends.NotExist) {
 		t.Errorf("opening what was never begun: %v", err)
+	}
+}
+
+// TestResumeWithManifest: a manifest that is stored already must be known to name
+// no chunks of others.
+func TestResumeWithManifest(t *testing.T) {
+	own, other := canonical.NewID(), canonical.NewID()
+	root := func(n int) string { return fmt.Sprintf("m-%032x", n) }
+	type list struct {
+		root    string
+		creator canonical.ID
+	}
+	for name, c := range map[string]struct {
+		roots []string
+		lists []list
+		spoil bool
+		want  bool
+	}{
+		"nothing":                           {nil, nil, false, true},
+		"references before their root":      {nil, []list{{root(1), own}}, false, true},
+		"a root on its way names others":    {nil, []list{{root(1), other}}, false, false},
+		"a root of its own":                 {[]string{root(1)}, []list{{root(1), own}}, false, true},
+		"two":                               {[]string{root(1), root(2)}, []list{{root(1), own}, {root(2), own}}, false, true},
+		"a root without references":         {[]string{root(1)}, nil, false, false},
+		"references of another root":        {[]string{root(1)}, []list{{root(2), own}}, false, false},
+		"a root that names others":          {[]string{root(1)}, []list{{root(1), other}}, false, false},
+		"one of two names others":           {[]string{root(1), root(2)}, []list{{root(1), own}, {root(2), other}}, false, false},
+		"references that nobody can open":   {[]string{root(1)}, []list{{root(1), own}}, true, false},
+		"two references of the one, differ": {[]string{root(1)}, []list{{root(1), own}, {root(1), other}}, false, false},
+	} {
+		w := registered(t, vaulttest.Config{Cipher: vaulttest.Symbolic{}})
+		rita := ring(t, w, "rita", w.Store)
+		prefix := rita.VersionPrefix(own)
+		put := func(name string, b []byte) {
+			_, err := w.Store.Put(t.Context(), prefix+name, b)
+			must(t, err)
+		}
+		for _, r := range c.roots {
+			put(r, []byte("root"))
+		}
+		for _, l := range c.lists {
+			refs := manifest.References{Artefact: rita.Ledger.ID, Version: own, Root: l.root, RootSize: 4096,
+				Objects: []manifest.Reference{{Creator: l.creator, Name: canonical.Sum(nil).String() + "-0123456789abcdef", Size: 4096}}}
+			plain, err := refs.Encode()
+			must(t, err)
+			sealed, err := rita.Vault.SealMetadata(plain)
+			must(t, err)
+			if c.spoil {
+				sealed = sealed[1:]
+			}
+			put("r-"+canonical.NewID().String(), sealed)
+		}
+		if got, err := rita.namesOwn(t.Context(), own); err != nil || got != c.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -54,6 +56,45 @@ func (r *Ring) references(ctx context.Context, v *state.CommittedVersion) (*mani
 		return nil, fmt.Errorf("%w: %s: %w", ErrIntegrity, v.References.Key, err)
 	}
 	return refs, nil
+}
+
+// maxBroken bounds how many manifests of one broken-off version are looked at.
+const maxBroken = 8
+
+// namesOwn reports whether no references under a version that was begun list
+// chunks of others, and every manifest root there has references. A root that
+// names chunks of others keeps them open, whatever the version lists in the end,
+// to whoever opens the version when those others are destroyed. References are
+// put before their root, which may be on its way.
+func (r *Ring) namesOwn(ctx context.Context, vid canonical.ID) (bool, error) {
+	roots, err := r.names(ctx, vid, "m-")
+	if err != nil {
+		return false, err
+	}
+	lists, err := r.names(ctx, vid, "r-")
+	if err != nil || len(lists) > maxBroken {
+		return false, err
+	}
+	own := map[string]bool{}
+	for _, name := range lists {
+		sealed, err := ledger.ReadObject(ctx, r.Store, r.VersionPrefix(vid)+name, backends.MaxObject)
+		if errors.Is(err, backends.NotExist) {
+			continue // an older version of the object, or erased
+		}
+		if err != nil {
+			return false, err
+		}
+		plain, err := r.Vault.OpenMetadata(ctx, sealed)
+		if err != nil {
+			return false, nil // it may be anything
+		}
+		refs, err := manifest.DecodeReferences(plain)
+		if err != nil || slices.ContainsFunc(refs.Objects, func(o manifest.Reference) bool { return o.Creator != vid }) {
+			return false, nil
+		}
+		own[refs.Root] = true
+	}
+	return !slices.ContainsFunc(roots, func(root string) bool { return !own[root] }), nil
 }
 
 // kept returns every chunk that an undestroyed version lists and whose creator

@@ -49,10 +49,10 @@ func (r *Ring) NewRow(ctx context.Context, a *state.Artefact, vid canonical.ID, 
 }
 
 // OpenPending opens the row of a version that was begun in the current epoch
-// and generation and that no entry names yet, for whoever resumes its push. It
-// returns the version's identity and the digest of the inner row. That the row
-// is the resumer's own work is for them to verify. backends.NotExist: there is
-// none.
+// and generation, that no entry names yet, and no manifest of which names chunks
+// of other versions, for whoever resumes its push. It returns the version's identity and the digest of the inner
+// row. That the row is the resumer's own work is for them to verify.
+// backends.NotExist: there is no such version.
 func (r *Ring) OpenPending(ctx context.Context, a *state.Artefact, vid canonical.ID) (seal.Key, canonical.Digest, error) {
 	if a.Current == nil || a.Generation() == nil {
 		return nil, canonical.Digest{}, r.noEpoch(a)
@@ -63,6 +63,12 @@ func (r *Ring) OpenPending(ctx context.Context, a *state.Artefact, vid canonical
 	}
 	if found.GID != a.Generation().GID {
 		return nil, canonical.Digest{}, fmt.Errorf("the row of version %s is sealed to other readers: %w", vid, backends.NotExist)
+	}
+	if alone, err := r.namesOwn(ctx, vid); err != nil || !alone {
+		if err == nil {
+			err = fmt.Errorf("a manifest of version %s may name chunks of others: %w", vid, backends.NotExist)
+		}
+		return nil, canonical.Digest{}, err
 	}
 	key, err := r.openRow(ctx, a, found)
 	return key, canonical.Sum(found.Row), err

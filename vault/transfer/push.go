@@ -308,7 +308,7 @@ func (r *run) storeAll(ctx context.Context, parts func(func(manifest.Encoded, er
 	return refs, nil
 }
 
-// finish stores root and references.
+// finish stores references and root.
 func (r *run) finish(ctx context.Context, root *manifest.Root) (*Pushed, error) {
 	p := &Pushed{
 		Digest: r.digest(r.salt), Files: r.tree.Files, Directories: r.tree.Directories, Bytes: r.tree.Bytes,
@@ -348,11 +348,12 @@ func (r *run) finish(ctx context.Context, root *manifest.Root) (*Pushed, error) 
 			p.Borrowed = true
 		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return chunk.Put(ctx, r.Store, p.Manifest.Key, rootSealed, r.Stall) })
-	g.Go(func() error { return chunk.Put(ctx, r.Store, p.References.Key, refsSealed, r.Stall) })
-	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("storing manifest and references: %w", err)
+	// The references first: whoever resumes must be able to tell what a root names.
+	if err := chunk.Put(ctx, r.Store, p.References.Key, refsSealed, r.Stall); err != nil {
+		return nil, fmt.Errorf("storing references: %w", err)
+	}
+	if err := chunk.Put(ctx, r.Store, p.Manifest.Key, rootSealed, r.Stall); err != nil {
+		return nil, fmt.Errorf("storing the manifest: %w", err)
 	}
 	r.meter.add(Progress{Transferred: int64(len(rootSealed) + len(refsSealed))})
 	r.sent += r.meter.sum.Transferred
