@@ -2,8 +2,9 @@ package vaulttest
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aivault/aivault/backends/backendtest"
@@ -22,15 +23,13 @@ import (
 // the formats only as far as that: any string in them may be a key or a sealed
 // object, and is tried.
 type Adversary struct {
-	cipher  *Recorder
 	genesis canonical.Digest
 	mode    string
-	members []seal.Key
-
-	sealed map[string][][]byte // by recipient: objects not opened yet
-	keys   map[string]seal.Key // by recipient: all that is known for ever
-	seeds  []wrapped           // seeds of epochs that are not known for ever
-	read   int                 // of the history
+	known   *Knowledge      // for ever
+	today   *Knowledge      // besides, while the keepers open what they opened
+	opened  map[string]bool // seeds that today follows from
+	seeds   []wrapped       // seeds of epochs that are not known for ever
+	read    int             // of the history
 }
 
 // wrapped is an object e/<eid>/id.
@@ -46,13 +45,18 @@ type wrapped struct {
 
 // NewAdversary returns the adversary of a world whose cipher is a Recorder. It
 // may be asked again and again while the history grows.
-func NewAdversary(w *World) *Adversary {
-	a := &Adversary{cipher: w.Cipher.(*Recorder), genesis: w.Genesis, mode: w.Mode, sealed: map[string][][]byte{}, keys: map[string]seal.Key{}}
+func NewAdversary(w *World) *Adversary { return newAdversary(w, false) }
+
+// NewThoroughAdversary returns one that also remembers all it reads, names of
+// objects included, takes any 32 bytes for a secret and for the seed of an
+// identity, and so can be asked what its knowledge spells and confirms. A cipher
+// whose keys are slow to derive makes it slow.
+func NewThoroughAdversary(w *World) *Adversary { return newAdversary(w, true) }
+
+func newAdversary(w *World, thorough bool) *Adversary {
+	a := &Adversary{genesis: w.Genesis, mode: w.Mode, known: newKnowledge(w.Cipher.(*Recorder), nil, thorough)}
 	for _, m := range w.Members {
-		a.members = append(a.members, m.Key)
-	}
-	for _, k := range a.members {
-		a.learn(a.keys, a.sealed, k)
+		a.known.learn(m.Key)
 	}
 	return a
 }
@@ -61,32 +65,61 @@ func NewAdversary(w *World) *Adversary {
 // given the history of storage, which must extend the one it was given before,
 // and the keepers' state now.
 func (a *Adversary) Reach(history []backendtest.Object, keepers map[string]custodytest.State) map[string]seal.Key {
-	for _, o := range history[a.read:] {
-		if strings.HasSuffix(o.Key, "/id") {
-			a.addSeed(o)
-			continue
-		}
-		a.add(a.keys, a.sealed, o.Body)
-	}
-	a.read = len(history)
-	// What a keeper opens today is known for today only.
-	keys, sealed := clone(a.keys), clone(a.sealed)
-	for _, w := range a.seeds {
-		if seed := a.unwrap(w, keepers); seed != nil {
-			if k, err := a.cipher.FromSeed(seed); err == nil {
-				a.learn(keys, sealed, k)
-			}
-		}
-	}
+	k := a.Know(history, keepers)
+	keys := maps.Clone(k.base.keys)
+	maps.Copy(keys, k.keys)
 	return keys
 }
 
-func clone[V any](m map[string]V) map[string]V {
-	c := make(map[string]V, len(m))
-	for k, v := range m {
-		c[k] = v
+// Know returns all that the adversary can get hold of, under the terms of Reach.
+// It is valid until Know or Reach is called again.
+func (a *Adversary) Know(history []backendtest.Object, keepers map[string]custodytest.State) *Knowledge {
+	fresh := history[a.read:]
+	a.read = len(history)
+	a.known.fresh = nil
+	for _, o := range fresh {
+		if strings.HasSuffix(o.Key, "/id") {
+			a.addSeed(o)
+		} else {
+			a.known.add(o.Body)
+		}
+		a.known.remember([]byte(o.Key))
 	}
-	return c
+	a.refresh(fresh, keepers)
+	return a.today
+}
+
+// refresh sees to what is known for today only: what follows from the seeds that
+// keepers open now. It begins anew where one of those is gone, or where what is
+// known for ever opens more of it.
+func (a *Adversary) refresh(fresh []backendtest.Object, keepers map[string]custodytest.State) {
+	seeds := map[string]bool{}
+	for _, w := range a.seeds {
+		if seed := a.unwrap(w, keepers); seed != nil {
+			seeds[string(seed)] = true
+		}
+	}
+	stale := a.today == nil
+	for seed := range a.opened {
+		stale = stale || !seeds[seed]
+	}
+	for _, to := range a.known.fresh {
+		stale = stale || len(a.today.sealed[to]) > 0
+	}
+	if stale {
+		a.today, a.opened, fresh = newKnowledge(a.known.cipher, a.known, a.known.thorough), map[string]bool{}, nil
+	}
+	for _, o := range fresh {
+		if to := a.known.cipher.Recipients(o.Body); !slices.ContainsFunc(to, func(r string) bool { return a.known.keys[r] != nil }) && to != nil {
+			a.today.open(o.Body, to)
+		}
+	}
+	for seed := range seeds {
+		if k, err := a.known.cipher.FromSeed([]byte(seed)); err == nil && !a.opened[seed] {
+			a.opened[seed] = true
+			a.today.learn(k)
+		}
+	}
 }
 
 func (a *Adversary) addSeed(o backendtest.Object) {
@@ -127,65 +160,4 @@ func (a *Adversary) unwrap(w wrapped, keepers map[string]custodytest.State) []by
 		}
 	}
 	return seed
-}
-
-// learn takes a key, and everything that follows from it.
-func (a *Adversary) learn(keys map[string]seal.Key, sealed map[string][][]byte, k seal.Key) {
-	if keys[k.Recipient()] != nil {
-		return
-	}
-	keys[k.Recipient()] = k
-	for _, body := range sealed[k.Recipient()] {
-		a.open(keys, sealed, k, body)
-	}
-}
-
-func (a *Adversary) open(keys map[string]seal.Key, sealed map[string][][]byte, k seal.Key, body []byte) {
-	if plain, err := k.OpenShared(body); err == nil {
-		a.look(keys, sealed, plain)
-	}
-}
-
-// add takes an object: it is opened now, or once one of its keys is learnt.
-func (a *Adversary) add(keys map[string]seal.Key, sealed map[string][][]byte, body []byte) {
-	for _, to := range a.cipher.Recipients(body) {
-		if k := keys[to]; k != nil {
-			a.open(keys, sealed, k, body)
-			return
-		}
-	}
-	for _, to := range a.cipher.Recipients(body) {
-		sealed[to] = append(sealed[to][:len(sealed[to]):len(sealed[to])], body)
-	}
-}
-
-// look searches a plaintext for keys and sealed objects.
-func (a *Adversary) look(keys map[string]seal.Key, sealed map[string][][]byte, plain []byte) {
-	if k, err := a.cipher.Parse(string(plain)); err == nil {
-		a.learn(keys, sealed, k)
-		return
-	}
-	var v any
-	if json.Unmarshal(plain, &v) == nil {
-		a.walk(keys, sealed, v)
-	}
-}
-
-func (a *Adversary) walk(keys map[string]seal.Key, sealed map[string][][]byte, v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, x := range v {
-			a.walk(keys, sealed, x)
-		}
-	case []any:
-		for _, x := range v {
-			a.walk(keys, sealed, x)
-		}
-	case string:
-		if k, err := a.cipher.Parse(v); err == nil {
-			a.learn(keys, sealed, k)
-		} else if b, err := base64.StdEncoding.DecodeString(v); err == nil && len(b) > 64 {
-			a.add(keys, sealed, b)
-		}
-	}
 }

@@ -14,14 +14,15 @@ type Recorder struct {
 	seal.Cipher
 	parent *Recorder
 
-	mu sync.Mutex
-	to map[canonical.Digest][]string
+	mu     sync.Mutex
+	to     map[canonical.Digest][]string
+	sealed map[string]bool // by recipient
 }
 
 // NewRecorder returns c with a record. It also knows what parent, which may be
 // nil, has recorded.
 func NewRecorder(c seal.Cipher, parent *Recorder) *Recorder {
-	return &Recorder{Cipher: c, parent: parent, to: map[canonical.Digest][]string{}}
+	return &Recorder{Cipher: c, parent: parent, to: map[canonical.Digest][]string{}, sealed: map[string]bool{}}
 }
 
 // Seal implements [seal.Cipher].
@@ -31,6 +32,9 @@ func (r *Recorder) Seal(plaintext []byte, recipients ...string) ([]byte, error) 
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.to[canonical.Sum(sealed)] = recipients
+		for _, to := range recipients {
+			r.sealed[to] = true
+		}
 	}
 	return sealed, err
 }
@@ -47,4 +51,18 @@ func (r *Recorder) Recipients(sealed []byte) []string {
 		}
 	}
 	return nil
+}
+
+// Sealed reports whether anything was sealed to a recipient. Who knows an
+// identity can tell by opening every object there is.
+func (r *Recorder) Sealed(recipient string) bool {
+	for ; r != nil; r = r.parent {
+		r.mu.Lock()
+		sealed := r.sealed[recipient]
+		r.mu.Unlock()
+		if sealed {
+			return true
+		}
+	}
+	return false
 }
