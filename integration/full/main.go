@@ -21,8 +21,10 @@ var steps = []struct {
 }{
 	{"20,000 symbolic and 1,000 real histories of rotation, borrowing, purge and gc, against the coercive adversary",
 		[]string{"go", "test", "-count=1", "-timeout=120m", "./vault/keyring", "-run", "Histor", "-args", "-histories=20000", "-real=1000"}},
-	{"every wrong variant of the protocols found out",
-		[]string{"go", "test", "-count=1", "-timeout=60m", "./vault/keyring", "-run", "Mutation"}},
+	{"20,000 histories of whole disposals, with pushes, holds, receipts and certificates, against the coercive adversary",
+		[]string{"go", "test", "-count=1", "-timeout=240m", "./vault/disposal", "-run", "Coercion", "-args", "-histories=20000"}},
+	{"every wrong variant of the protocols and of the whole command found out",
+		[]string{"go", "test", "-count=1", "-timeout=60m", "./vault/keyring", "./vault/disposal", "-run", "Mutation|Mutant"}},
 	{"20,000 random histories under a hostile store, with stolen keys",
 		[]string{"go", "test", "-count=1", "-timeout=120m", "./vault/ledger", "-run", "Sieges", "-args", "-sieges=200"}},
 	{"the store contract, the S3 faults and the life of a model on MinIO as well",
