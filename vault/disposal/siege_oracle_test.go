@@ -172,7 +172,7 @@ func (s *siege) pulls(aid canonical.Digest, v *state.CommittedVersion, open func
 		if err != nil {
 			return err
 		}
-		part, err := manifest.DecodePart(root.Parts[i].First, plain)
+		part, err := manifest.DecodePart(root.Parts[i].First, root.Parts[i].At, plain)
 		if err != nil {
 			return err
 		}
