@@ -11,6 +11,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/chunk"
+	"github.com/aivault/aivault/vault/codec"
 	"github.com/aivault/aivault/vault/manifest"
 )
 
@@ -23,7 +24,7 @@ const (
 	stageSealed = "SHA-256 of the sealed chunk"
 	stageName   = "CRC-64 in the name"
 	stageOpen   = "open (age)"
-	stageEncode = "encode (bf16)" // once there is a coder
+	stageEncode = "encode (bf16)"
 	stageDecode = "decode (bf16)"
 )
 
@@ -44,8 +45,9 @@ func stepKernels(_ context.Context, args []string) (map[string]spent, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := kernels{id: id, secret: manifest.NewSecret(), sum: make(map[string]spent),
-		sealed: make([]byte, 0, chunk.MaxSealed), opened: make([]byte, 0, manifest.MaxChunk)}
+	k := kernels{id: id, secret: manifest.NewSecret(), sum: make(map[string]spent), encoder: codec.NewEncoder(), decoder: codec.NewDecoder(),
+		encoded: make([]byte, 0, manifest.MaxChunk+codec.Spare),
+		sealed:  make([]byte, 0, chunk.MaxSealed), opened: make([]byte, 0, manifest.MaxChunk)}
 	buf := make([]byte, manifest.MaxChunk)
 	left := int64(kernelBytes)
 	return k.sum, walk(args[0], func(_, path string) error {
@@ -71,6 +73,10 @@ type kernels struct {
 	id             *seal.Identity
 	secret         manifest.Secret
 	sealed, opened []byte
+	encoder        *codec.Encoder
+	decoder        *codec.Decoder
+	encoding       string
+	encoded        []byte
 	sum            map[string]spent
 }
 
@@ -95,6 +101,16 @@ func (k *kernels) chunk(f io.Reader, buf []byte) (n int, err error) {
 		}},
 		{stageSealed, func() error { _ = canonical.Sum(k.sealed); return nil }},
 		{stageName, func() error { _ = manifest.ChunkName(k.secret, digest, k.sealed); return nil }},
+		{stageEncode, func() error {
+			k.encoding, k.encoded = k.encoder.Encode(k.encoded[:0], plain, codec.BF16)
+			return nil
+		}},
+		{stageDecode, func() (err error) {
+			if k.encoding != codec.None {
+				k.opened, err = k.decoder.Decode(k.opened[:0], k.encoded, k.encoding, len(plain))
+			}
+			return err
+		}},
 		{stageOpen, func() (err error) { k.opened, err = seal.AppendOpen(k.opened[:0], k.sealed, 1, k.id); return err }},
 	} {
 		took, stageErr := timed(0, s.do)

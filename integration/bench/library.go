@@ -18,10 +18,9 @@ type setting struct {
 	set  func(*transfer.Push)
 }
 
-// settings are those that a push is measured with, the default first. A version
-// that encodes has one more, pushFull; see [checkSettings].
+// settings are those that a push is measured with, the default first.
 func settings() []setting {
-	return []setting{{pushPlain, func(*transfer.Push) {}}}
+	return []setting{{pushFull, func(*transfer.Push) {}}, {pushPlain, func(p *transfer.Push) { p.Raw = true }}}
 }
 
 // setting by name, and whether there is one.

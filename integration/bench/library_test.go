@@ -31,7 +31,7 @@ func TestStepsMeasureWhatTheySay(t *testing.T) {
 	}{
 		"kernels": {stepKernels, []string{set.dir}, append(pushStages(), pullStages()...)},
 		"hash":    {stepHash, []string{set.dir}, []string{"hash"}},
-		"push":    {stepPush, []string{set.dir, filepath.Join(t.TempDir(), "profile")}, []string{pushPlain}},
+		"push":    {stepPush, []string{set.dir, filepath.Join(t.TempDir(), "profile")}, []string{pushFull, pushPlain}},
 		"pull":    {stepPull, []string{set.dir, dest, ""}, []string{pullFull}},
 	} {
 		out, err := v.run(t.Context(), v.args)

@@ -47,7 +47,7 @@ func runDecommissionRun(ctx context.Context, c *call) error {
 	if due == (len(c.args) == 1) {
 		return usage("name one disposal, or use --due for all that are due")
 	}
-	v, d, err := c.desk(ctx, "", true)
+	_, d, err := c.desk(ctx, "", true)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,6 @@ func runDecommissionRun(ctx context.Context, c *call) error {
 			failed = append(failed, fmt.Errorf("writing --metrics-file: %w", err))
 		}
 	}
-	_ = v
 	if err := c.printRan(rows); err != nil {
 		return err
 	}
