@@ -19,20 +19,20 @@ func TestCertificatePage(t *testing.T) {
 	h := newHome(t)
 	vault, keys := filepath.Join(h.dir, "vault"), filepath.Join(h.dir, "keys")
 	h.env = append(h.env, "AIVAULT_VAULT="+vault, "AIVAULT_CUSTODY=local:"+keys)
-	write := func(name, text string) string {
+	write := func(name string, size int) string {
 		t.Helper()
 		dir := filepath.Join(h.dir, name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "weights.bin"), []byte(strings.Repeat(text, 1<<20)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "weights.bin"), []byte(dense(size)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return dir
 	}
 	h.run(t, 0, "init", vault, "--custody", "local:"+keys, "--person", "Ada Byron, data office, Example Ltd")
-	h.run(t, 0, "push", "team/fraud-detector", write("one", "weights "))
-	h.run(t, 0, "push", "team/fraud-detector", write("two", "others "))
+	h.run(t, 0, "push", "team/fraud-detector", write("one", 8<<20))
+	h.run(t, 0, "push", "team/fraud-detector", write("two", 7<<20))
 	h.run(t, 0, "pull", "team/fraud-detector@v2", filepath.Join(h.dir, "serving"), "--label", "pod=serving-1")
 	line, ok := h.json(t, 0, "identity", "show")["public"].(string)
 	if !ok {

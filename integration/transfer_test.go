@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -29,7 +30,7 @@ func TestTransfer(t *testing.T) {
 	vault, keys := filepath.Join(h.dir, "vault"), filepath.Join(h.dir, "keys")
 	h.env = append(h.env, "AIVAULT_VAULT="+vault, "AIVAULT_CUSTODY=local:"+keys)
 	model := filepath.Join(h.dir, "model")
-	for name, b := range map[string]string{"config.json": `{"a":1}`, "sub/weights.bin": strings.Repeat("weights ", 3<<20), "ütf ☃": "odd", "empty": "", "raw\xff": "bytes", "transfer.json": "mine"} {
+	for name, b := range map[string]string{"config.json": `{"a":1}`, "sub/weights.bin": dense(24 << 20), "ütf ☃": "odd", "empty": "", "raw\xff": "bytes", "transfer.json": "mine"} {
 		path := filepath.Join(model, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -84,6 +85,13 @@ func TestTransfer(t *testing.T) {
 	if said, _ := h.run(t, 0, "history", "fraud-detector"); strings.Count(said, "handed over") != 2 {
 		t.Errorf("%s", said)
 	}
+}
+
+// dense returns n bytes that nothing compresses.
+func dense(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return string(b)
 }
 
 // damageLargest changes a byte of the largest object below a directory.
