@@ -101,53 +101,67 @@ func (r *Ring) namesOwn(ctx context.Context, vid canonical.ID) (bool, error) {
 // counts, with the state it was taken from. It folds first and reads then: what
 // commits later can list nothing that is not listed already, or its own.
 func (r *Ring) kept(ctx context.Context, counts func(*state.Artefact, canonical.ID) bool) (*state.Artefact, keptChunks, error) {
+	var kept keptChunks
+	a, err := r.present(ctx, func(a *state.Artefact) error {
+		kept = keptChunks{}
+		var mu sync.Mutex
+		return r.eachListed(ctx, a, func(_ *state.CommittedVersion, refs *manifest.References) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, o := range refs.Objects {
+				if counts(a, o.Creator) {
+					kept[chunkID(o.Creator, o.Name)] = struct{}{}
+				}
+			}
+		})
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, kept, nil
+}
+
+// present folds, and has read look at references, again and again until none of
+// an undestroyed version is missing, or the journal does not say why.
+func (r *Ring) present(ctx context.Context, read func(*state.Artefact) error) (*state.Artefact, error) {
 	for {
 		a, err := r.fold(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		head := a.Head
-		kept, missing := r.listed(ctx, a, counts)
+		missing := read(a)
 		if missing == nil {
-			return a, kept, nil
+			return a, nil
 		}
 		if !errors.Is(missing, backends.NotExist) {
-			return nil, nil, missing
+			return nil, missing
 		}
 		// The version may have been destroyed and purged since the fold.
 		if a, err = r.fold(ctx); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if a.Head == head {
-			return nil, nil, fmt.Errorf("%w: the references of an undestroyed version are missing, and nothing is erased: %w", ErrIntegrity, missing)
+			return nil, fmt.Errorf("%w: the references of an undestroyed version are missing, and nothing is erased: %w", ErrIntegrity, missing)
 		}
 	}
 }
 
-func (r *Ring) listed(ctx context.Context, a *state.Artefact, counts func(*state.Artefact, canonical.ID) bool) (keptChunks, error) {
+// eachListed reads the references of every undestroyed version, concurrently.
+func (r *Ring) eachListed(ctx context.Context, a *state.Artefact, do func(*state.CommittedVersion, *manifest.References)) error {
 	var vs []*state.CommittedVersion
 	for _, v := range a.Versions {
 		if r.undestroyed(v) {
 			vs = append(vs, v)
 		}
 	}
-	kept := keptChunks{}
-	var mu sync.Mutex
-	err := r.each(ctx, len(vs), func(ctx context.Context, i int) error {
+	return r.each(ctx, len(vs), func(ctx context.Context, i int) error {
 		refs, err := r.references(ctx, vs[i])
-		if err != nil {
-			return err
+		if err == nil {
+			do(vs[i], refs)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, o := range refs.Objects {
-			if counts(a, o.Creator) {
-				kept[chunkID(o.Creator, o.Name)] = struct{}{}
-			}
-		}
-		return nil
+		return err
 	})
-	return kept, err
 }
 
 // ownList is what a wrong variant of gc keeps under a version.
@@ -174,28 +188,15 @@ func destroyed(a *state.Artefact, vid canonical.ID) bool {
 
 // AllReferences reads the references of every undestroyed version. Errors as of
 // Purge.
-func (r *Ring) AllReferences(ctx context.Context) (map[canonical.ID]*manifest.References, error) {
-	a, err := r.fold(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var vs []*state.CommittedVersion
-	for _, v := range a.Versions {
-		if r.undestroyed(v) {
-			vs = append(vs, v)
-		}
-	}
-	out := make(map[canonical.ID]*manifest.References, len(vs))
-	var mu sync.Mutex
-	err = r.each(ctx, len(vs), func(ctx context.Context, i int) error {
-		refs, err := r.references(ctx, vs[i])
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		out[vs[i].VID] = refs
-		return nil
+func (r *Ring) AllReferences(ctx context.Context) (out map[canonical.ID]*manifest.References, err error) {
+	_, err = r.present(ctx, func(a *state.Artefact) error {
+		out = map[canonical.ID]*manifest.References{}
+		var mu sync.Mutex
+		return r.eachListed(ctx, a, func(v *state.CommittedVersion, refs *manifest.References) {
+			mu.Lock()
+			defer mu.Unlock()
+			out[v.VID] = refs
+		})
 	})
 	return out, err
 }
