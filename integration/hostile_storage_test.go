@@ -1,10 +1,10 @@
 package integration_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -174,7 +174,11 @@ func TestFullDisk(t *testing.T) {
 	if err := os.MkdirAll(model, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(model, "w.bin"), bytes.Repeat([]byte("0123456789abcdef"), 1<<19), 0o644); err != nil {
+	weights := make([]byte, 8<<20)
+	for i := range weights {
+		weights[i] = byte(rand.Uint32()) // so that no encoding makes it fit
+	}
+	if err := os.WriteFile(filepath.Join(model, "w.bin"), weights, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(h.dir, "small"), []byte("small"), 0o644); err != nil {

@@ -3,6 +3,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"flag"
@@ -11,9 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -32,14 +31,19 @@ func (h *home) measured(t *testing.T, args ...string) map[string]any {
 	cmd := exec.CommandContext(t.Context(), h.program, append(args, "--json")...)
 	var stderr strings.Builder
 	cmd.Env, cmd.Dir, cmd.Stderr = h.env, h.dir, &stderr
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
 	began := time.Now()
-	out, err := cmd.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended, peak := make(chan struct{}), make(chan int64)
+	go func() { peak <- peakMemory(cmd.Process.Pid, ended) }()
+	err := cmd.Wait()
+	close(ended)
+	rss, out := <-peak, stdout.Bytes()
 	if err != nil {
 		t.Fatalf("aivault %s: %v\n%s", strings.Join(args, " "), err, &stderr)
-	}
-	rss := int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
-	if runtime.GOOS != "darwin" {
-		rss <<= 10 // elsewhere in KiB
 	}
 	t.Logf("%s: %v, %d MiB", args[0], time.Since(began).Round(time.Millisecond), rss>>20)
 	if rss > maxMemory {
@@ -50,6 +54,26 @@ func (h *home) measured(t *testing.T, args ...string) map[string]any {
 		t.Fatalf("aivault %s printed %q: %v", strings.Join(args, " "), out, err)
 	}
 	return v
+}
+
+// peakMemory looks again and again at the most memory that a process has had at
+// once, until it has ended. What wait4(2) tells is no less than what this test's
+// own process had when it started the other.
+func peakMemory(pid int, ended <-chan struct{}) (peak int64) {
+	for {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		for line := range strings.Lines(string(status)) {
+			var kib int64
+			if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+				peak = max(peak, kib<<10)
+			}
+		}
+		select {
+		case <-ended:
+			return peak
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 func sizeHome(t *testing.T) *home {
