@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aivault/aivault/integration/servers"
 	"github.com/aivault/aivault/vault/codec"
 )
 
@@ -73,9 +74,11 @@ func TestRecovery(t *testing.T) {
 	sameTree(t, model, out)
 }
 
-// recoveryScripts writes the two scripts of docs/recovery.md to a directory.
+// recoveryScripts writes the two scripts of docs/recovery.md to a directory, and
+// has the zstd program they call.
 func recoveryScripts(t *testing.T) string {
 	t.Helper()
+	servers.Zstd(t)
 	text, err := os.ReadFile("../docs/recovery.md")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,12 @@ func SystemdAnalyze(t T) string {
 	return debian(t, []string{"systemd-analyze"}, "systemd")
 }
 
+// Zstd returns the path of the zstd program. It is installed if it is not there.
+func Zstd(t T) string {
+	t.Helper()
+	return debian(t, []string{"zstd"}, "zstd")
+}
+
 // debian returns the path of a program, under the first of its names that is found.
 // If none is, Debian's packages are installed.
 func debian(t T, names []string, packages ...string) string {
