@@ -209,6 +209,9 @@ func TestCancel(t *testing.T) {
 	if _, err := o.run(r.ID); !errors.Is(err, ErrRefused) {
 		t.Errorf("running what was cancelled: %v", err)
 	}
+	if err := o.desk("dora").Accept(t.Context(), r.ID, "as scheduled"); !errors.Is(err, ErrRefused) {
+		t.Errorf("accepting what was cancelled: %v", err)
+	}
 
 	r = o.approved(nil, scope(aid, v1))
 	o.mustRun(r.ID)
@@ -216,6 +219,10 @@ func TestCancel(t *testing.T) {
 	must(t, err)
 	if len(late) != 1 {
 		t.Errorf("cancelling what is destroyed: %v", late)
+	}
+	must(t, o.desk("dora").Accept(t.Context(), r.ID, "as scheduled"))
+	if s, err := o.desk("run").Status(t.Context(), r.ID); err != nil || s.Phase != Accepted {
+		t.Errorf("accepting what was cancelled too late: %+v, %v", s, err)
 	}
 }
 

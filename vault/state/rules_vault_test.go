@@ -144,7 +144,7 @@ func disposalCases() []ruleCase {
 			return mark(w, "cust", state.KindDisposalCancel, id)
 		}},
 		{state.RuleTarget, "accept", false, func(w *world) *state.Void { return mark(w, "cust", state.KindDisposalAccept, w.approved(scope(w))) }},
-		{state.RuleTarget, "accept what was cancelled", true, func(w *world) *state.Void {
+		{state.RuleTarget, "accept what was cancelled too late", false, func(w *world) *state.Void {
 			id := w.approved(scope(w))
 			mark(w, "cust", state.KindDisposalCancel, id)
 			return mark(w, "cust", state.KindDisposalAccept, id)

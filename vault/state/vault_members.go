@@ -216,9 +216,7 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 		if r.Accepted != "" {
 			return refuse(RuleUnused, "disposal %s was accepted", b.ID)
 		}
-		if r.Cancelled {
-			return refuse(RuleTarget, "disposal %s was cancelled", b.ID)
-		}
+		// Also after a cancel: one that came too late leaves a result to accept.
 		r.Accepted, r.AcceptedAt, r.Remark = by, e.Time, b.Reason
 	}
 	v.disposals[b.ID] = &r
