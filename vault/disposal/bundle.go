@@ -191,18 +191,24 @@ func (j *judge) all(artefacts []bundleArtefact) error {
 		return err
 	}
 	var latest entry.Time
+	asked := 0
 	for i, scope := range r.Scope {
 		if d.Artefacts[i].ID != scope.Artefact || artefacts[i].ID != scope.Artefact || d.Artefacts[i].Whole != scope.Whole {
 			return errors.New("it does not cover what was requested")
 		}
-		if err := j.artefact(&d.Artefacts[i], artefacts[i], r, scope); err != nil {
+		n, err := j.artefact(&d.Artefacts[i], artefacts[i], r, scope)
+		if err != nil {
 			return fmt.Errorf("%s: %w", d.Artefacts[i].Name, err)
 		}
+		asked = max(asked, n)
 		for _, k := range d.Artefacts[i].Keys {
 			if k.At.After(latest.Time) {
 				latest = k.At
 			}
 		}
+	}
+	if asked != d.Needed {
+		return fmt.Errorf("policy asked for %d approvals, not %d", asked, d.Needed)
 	}
 	if latest != d.Effective {
 		return fmt.Errorf("it takes effect on %s, not on %s", latest, d.Effective)
@@ -230,16 +236,17 @@ func (j *judge) approvals(r *state.Request) error {
 	return nil
 }
 
-func (j *judge) artefact(d *DisposedOf, b bundleArtefact, r *state.Request, scope state.DisposalScope) error {
+// artefact returns how many approvals policy asked for, as its journal says.
+func (j *judge) artefact(d *DisposedOf, b bundleArtefact, r *state.Request, scope state.DisposalScope) (asked int, err error) {
 	a := state.NewNamelessArtefact(b.ID, j.vault.at)
 	var prev, head *entry.Entry
 	for _, raw := range b.Entries {
 		e, err := next(raw, prev, j.Details.Vault, b.ID.String())
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if _, err := a.Apply(e); err != nil {
-			return err
+			return 0, err
 		}
 		if e.Position() == d.Head {
 			head = e
@@ -247,46 +254,46 @@ func (j *judge) artefact(d *DisposedOf, b bundleArtefact, r *state.Request, scop
 		prev = e
 	}
 	if head == nil || a.Name != d.Name {
-		return errors.New("its journal lacks the entry at which the certificate was made, or is that of another artefact")
+		return 0, errors.New("its journal lacks the entry at which the certificate was made, or is that of another artefact")
 	}
 	at, err := j.vault.at(head.Vault)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := at.May(j.Details.Performed.Key, state.KindVerified, a.Name, head.Time); err != nil {
-		return fmt.Errorf("whoever signed the certificate: %w", err)
+		return 0, fmt.Errorf("whoever signed the certificate: %w", err)
 	}
 	vs := inScope(a, r, scope)
 	if len(vs) != len(d.Versions) {
-		return fmt.Errorf("%d versions where %d were in scope", len(d.Versions), len(vs))
+		return 0, fmt.Errorf("%d versions where %d were in scope", len(d.Versions), len(vs))
 	}
 	for i, v := range vs {
 		x := d.Versions[i]
 		if x.VID != v.VID || x.Number != v.Number || x.Digest != v.Digest || x.Kind != v.Kind {
-			return fmt.Errorf("it describes another v%d than the journal", x.Number)
+			return 0, fmt.Errorf("it describes another v%d than the journal", x.Number)
 		}
 		if v.State < state.Shredded {
-			return fmt.Errorf("v%d is %s, not destroyed", v.Number, v.State)
+			return 0, fmt.Errorf("v%d is %s, not destroyed", v.Number, v.State)
 		}
 	}
 	if scope.Whole && !a.Ended {
-		return errors.New("it has not ended")
+		return 0, errors.New("it has not ended")
 	}
 	if !slices.Equal(d.Keys, a.KeysOf(vs)) {
-		return errors.New("it names other keys than the journal")
+		return 0, errors.New("it names other keys than the journal")
 	}
 	if !slices.Equal(d.Transfers, handovers(vs)) {
-		return errors.New("it names other transfers than the journal")
+		return 0, errors.New("it names other transfers than the journal")
 	}
 	attacks := a.Attacks(r.ID)
 	found := slices.ContainsFunc(attacks, func(x *state.Attack) bool {
 		return x.Result == keyring.ResultVerified && x.Report.SHA256 == d.Attack.Report && x.By == d.Attack.By && x.Time == d.Attack.Time
 	})
 	if !found || d.Attack.Result != keyring.ResultVerified {
-		return errors.New("the journal has no such attack that was verified")
+		return 0, errors.New("the journal has no such attack that was verified")
 	}
 	if last := attacks[len(attacks)-1]; last.Result == keyring.ResultFailed {
-		return fmt.Errorf("%w: so an attack on %s by %s", ErrFailed, last.Time, last.By)
+		return 0, fmt.Errorf("%w: so an attack on %s by %s", ErrFailed, last.Time, last.By)
 	}
-	return nil
+	return a.Asked(r.ID), nil
 }

@@ -3,6 +3,7 @@ package disposal
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,8 @@ func TestJudgeForged(t *testing.T) {
 		"another approval":     func(d *Details, _ *Statement) { d.Approvals[0].By.Name = "alice" },
 		"an approval more":     func(d *Details, _ *Statement) { d.Approvals = append(d.Approvals, d.Approvals[0]) },
 		"no approval":          func(d *Details, _ *Statement) { d.Approvals = []Act{} },
+		"fewer approvals":      func(d *Details, _ *Statement) { d.Needed = 0 },
+		"more approvals":       func(d *Details, _ *Statement) { d.Needed = 2 },
 		"a sole custodian":     func(d *Details, _ *Statement) { d.Sole = true },
 		"another performer":    func(d *Details, s *Statement) { d.Performed.Name = "dora"; s.Predicate.Performed = d.Performed },
 		"another vault":        func(d *Details, s *Statement) { d.Vault = canonical.Sum(nil); s.Predicate.Vault = d.Vault },
@@ -99,6 +102,28 @@ func TestJudgeForged(t *testing.T) {
 		s.Predicate.Performed = d.Performed
 	}), o.Genesis); err == nil {
 		t.Error("a developer's certificate was accepted")
+	}
+}
+
+// TestJudgeLaterPolicy: what policy asks for after the keys are gone is not asked
+// of what was approved before.
+func TestJudgeLaterPolicy(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid := o.register("m")
+	v1 := o.push("m", 1)
+	o.push("m", 1)
+	r := o.approved(nil, scope(aid, v1))
+	d := o.desk("run")
+	d.Keepers["keeper-0"] = unsure{d.Keepers["keeper-0"]}
+	if _, err := d.Run(t.Context(), r.ID); !errors.Is(err, ErrInconclusive) {
+		t.Fatal(err)
+	}
+	o.policy(state.Policy{Approvals: 2})
+	o.mustRun(r.ID)
+	b, err := o.desk("cust").Bundle(t.Context(), r.ID)
+	must(t, err)
+	if j, err := Judge(b, o.Genesis); err != nil || j.Certificate.Details.Needed != 1 {
+		t.Errorf("%+v, %v", j, err)
 	}
 }
 

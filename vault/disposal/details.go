@@ -153,7 +153,7 @@ func (d *Desk) details(ctx context.Context, id canonical.ID) (*Details, error) {
 	v := d.Vault.State()
 	out := &Details{Format: detailsFormat, Vault: v.Genesis, Disposal: id, Time: entry.At(d.Vault.Now()), Method: method(),
 		Requested: Act{By: named(v, s.By), Time: s.Time, Reason: s.Reason}, Authority: s.Authority, After: s.After, Plan: s.Plan.SHA256,
-		Approvals: []Act{}, Needed: s.Needed(), Sole: s.SoleApproval(), Performed: d.self(), Decisions: plan.Decisions,
+		Approvals: []Act{}, Sole: s.SoleApproval(), Performed: d.self(), Decisions: plan.Decisions,
 		Artefacts: []DisposedOf{}, Keepers: []KeeperProfile{}, Retained: []state.Retained{}, Published: []string{},
 		Limits: limits(), Witness: "not witnessed", Accepted: "a separate act: see aivault decommission accept", Tool: d.Tool}
 	for _, a := range s.Approvals {
@@ -166,6 +166,7 @@ func (d *Desk) details(ctx context.Context, id canonical.ID) (*Details, error) {
 			return nil, err
 		}
 		out.Artefacts = append(out.Artefacts, *part)
+		out.Needed = max(out.Needed, d.ring(at.ID).Ledger.State().Asked(id))
 		for _, k := range part.Keys {
 			instances[k.Instance] = true
 			if k.At.After(out.Effective.Time) {

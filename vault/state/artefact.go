@@ -43,6 +43,7 @@ type Artefact struct {
 	byVID     map[canonical.ID]*CommittedVersion
 	wholeBy   canonical.ID // the disposal that Whole is due to
 	condemned map[canonical.ID]bool
+	asked     map[canonical.ID]int       // approvals that a disposal took, by disposal
 	holds     []*PlacedHold              // in order
 	attacks   map[canonical.ID][]*Attack // in order, by disposal
 	ops       map[opKey]*CommittedVersion
@@ -136,7 +137,7 @@ var artefactKinds = map[string]bool{
 // vault's name key. deviate is nil but in tests.
 func NewArtefact(id canonical.Digest, key [32]byte, vaultAt func(entry.Position) (*Vault, error), deviate Deviation) *Artefact {
 	return &Artefact{ID: id, Channels: map[string]*Pointer{}, byVID: map[canonical.ID]*CommittedVersion{},
-		condemned: map[canonical.ID]bool{}, ops: map[opKey]*CommittedVersion{}, attacks: map[canonical.ID][]*Attack{},
+		condemned: map[canonical.ID]bool{}, ops: map[opKey]*CommittedVersion{}, attacks: map[canonical.ID][]*Attack{}, asked: map[canonical.ID]int{},
 		at: vaultAt, key: key, deviate: deviate}
 }
 

@@ -197,10 +197,26 @@ func (a *Artefact) activate(ep *Epoch) {
 	for _, v := range a.Versions {
 		if v.State == Executed && !a.counts(v) {
 			v.State = Dropped
+			a.ask(v.Disposal)
 		}
+	}
+	if a.Whole {
+		a.ask(a.wholeBy)
 	}
 	a.Current = ep
 }
+
+// ask remembers how many approvals a disposal takes that is being activated.
+func (a *Artefact) ask(id canonical.ID) {
+	if r := a.Vault.Disposal(id); r != nil {
+		a.asked[id] = max(a.asked[id], r.Needed())
+	}
+}
+
+// Asked returns how many approvals policy asked of a disposal when its keys were
+// left out of an epoch; 0: they have not been. What policy asks later is not asked
+// of it.
+func (a *Artefact) Asked(id canonical.ID) int { return a.asked[id] }
 
 // died records a death: whatever was prepared before it must not be activated.
 func (a *Artefact) died(e *entry.Entry) {
