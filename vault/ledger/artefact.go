@@ -84,7 +84,9 @@ func (a *Artefact) checkSigned(ctx context.Context, _ []*entry.Entry, e *entry.E
 func (a *Artefact) Fold(ctx context.Context) (*state.Artefact, error) {
 	a.ctx, a.learned = ctx, false
 	if _, _, ended := a.vault.State().EndedKey(a.uncut); ended {
-		a.begin() // whether its registration counts is to be asked of the cut
+		if err := a.foldAgain(ctx); err != nil {
+			return nil, err
+		}
 	}
 	log, err := a.journal.Read(ctx, a.log)
 	switch {
@@ -103,6 +105,22 @@ func (a *Artefact) Fold(ctx context.Context) (*state.Artefact, error) {
 		return nil, err
 	}
 	return a.state, nil
+}
+
+// foldAgain folds what was read once more, now that the key has ended which
+// registered the artefact: whether that counts is to be asked of the cut. What was
+// read stays read: only a continuation of it is ever accepted.
+func (a *Artefact) foldAgain(ctx context.Context) error {
+	log, key := a.log, a.uncut
+	a.begin()
+	if log == nil {
+		return nil
+	}
+	err := a.adopt(ctx, log)
+	if err != nil {
+		a.log, a.uncut = log, key // the next call tries again
+	}
+	return err
 }
 
 // adopt folds log. What was folded before stays, also if this fails.
