@@ -3,6 +3,8 @@ package ledger_test
 import (
 	"flag"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -55,7 +57,7 @@ func TestSieges(t *testing.T) {
 // TestSiegesOfTheWeak: of clients that lack one defence, a siege finds out each.
 func TestSiegesOfTheWeak(t *testing.T) {
 	f := newFortress(t)
-	for _, weak := range []weakness{forgetful, unpinned, unwitness, gullible} {
+	for _, weak := range []weakness{forgetful, unpinned, unwitness, gullible, trusting} {
 		t.Run(string(weak), func(t *testing.T) {
 			t.Parallel()
 			gen := rapid.Custom(func(rt *rapid.T) string {
@@ -76,8 +78,14 @@ func TestSiegesOfTheWeak(t *testing.T) {
 func besiege(t *testing.T, rt *rapid.T, f *fortress, weak weakness) (s *siege) {
 	var stopped any
 	synctest.Test(t, func(t *testing.T) {
-		defer func() { stopped = recover() }() // rapid ends a history that way
 		s = newSiege(t, f, weak)
+		defer func() {
+			stopped = recover() // rapid ends a history that way
+			if err, ok := stopped.(runtime.Error); ok {
+				s.violated("panic: %v\n%s", err, debug.Stack())
+				stopped = nil
+			}
+		}()
 		s.run(rt)
 	})
 	if stopped != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -41,7 +42,7 @@ func lowered(der []byte) []byte {
 
 // attacks are what storage does, alone or with a stolen key.
 var attacks = []string{"hide", "hide tail", "flip", "truncate", "swap", "replay", "junk", "freeze", "fork", "join", "swallow", "lift", "respell",
-	"forge act", "forge role", "forge order", "forge gap", "forge vault", "forge genesis", "forge skip", "stranger", "removed", "removed anew", "metadata", "heal"}
+	"forge act", "forge role", "forge order", "forge gap", "forge vault", "forge genesis", "forge skip", "stranger", "removed", "removed anew", "metadata", "document", "twin", "heal"}
 
 // attack makes storage do something to one client's view.
 func (s *siege) attack(rt *rapid.T) {
@@ -67,11 +68,13 @@ func (s *siege) attack(rt *rapid.T) {
 	case "swallow":
 		c.view.Swallow(rapid.IntRange(1, 3).Draw(rt, "puts"))
 		return
-	case "metadata":
-		if metas := c.view.Keys("meta/"); len(metas) > 0 {
-			key := rapid.SampledFrom(metas).Draw(rt, "meta")
-			s.damage(rt, c.view, key)
+	case "metadata", "document":
+		if there := c.view.Keys(map[string]string{"metadata": "meta/", "document": "doc/"}[what]); len(there) > 0 {
+			s.damage(rt, c.view, rapid.SampledFrom(there).Draw(rt, "object"))
 		}
+		return
+	case "twin":
+		s.swapVaults(rt, c, name)
 		return
 	}
 	if len(keys) == 0 {
@@ -101,6 +104,33 @@ func (s *siege) attack(rt *rapid.T) {
 		c.view.Show(s.next(name, keys), []byte("junk"))
 	default:
 		s.forge(rt, c, what, name, keys, key)
+	}
+}
+
+// swapVaults shows a client what stands in another vault of the same people: in
+// one slot, for a whole journal, or for all that a vault begins with.
+func (s *siege) swapVaults(rt *rapid.T, c *client, name string) {
+	show := func(prefix, of string) {
+		for _, key := range c.view.Keys(prefix) {
+			c.view.Hide(key)
+		}
+		for _, key := range s.twin.keys(of) {
+			c.view.Show(prefix+strings.TrimPrefix(key, of), s.twin.read(key))
+		}
+	}
+	prefix, of := s.prefix(name), journalPrefix(s.twin.nameKey, name)
+	switch rapid.SampledFrom([]string{"slot", "journal", "vault"}).Draw(rt, "how much") {
+	case "slot":
+		if theirs := s.twin.keys(of); len(theirs) > 0 {
+			key := rapid.SampledFrom(theirs).Draw(rt, "theirs")
+			c.view.Show(prefix+strings.TrimPrefix(key, of), s.twin.read(key))
+		}
+	case "journal":
+		show(prefix, of)
+	case "vault":
+		show("log/", "log/")
+		show("meta/", "meta/")
+		show("a/", "a/")
 	}
 }
 
@@ -238,6 +268,10 @@ func (s *siege) forge(rt *rapid.T, c *client, what, name string, keys []string, 
 		}
 		aid := state.ArtefactID(v.NameKey(), fresh)
 		h = entry.Header{Kind: state.KindRegister, Critical: true, Genesis: s.world.Genesis, Journal: aid.String(), Vault: v.State().Head, Time: v.State().Time, Op: canonical.NewID()}
+		if past := v.Log().Entries; rapid.Bool().Draw(rt, "back-dated") {
+			then := rapid.SampledFrom(past[len(s.world.Members)-2:]).Draw(rt, "when")
+			h.Vault, h.Time = then.Position(), then.Time
+		}
 		body, tail, at = state.Register{Name: fresh}, nil, ledger.ArtefactPrefix(aid)+"log/"+journal.Slot(0)
 	}
 	sign(id)

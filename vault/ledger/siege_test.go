@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -29,6 +30,7 @@ const (
 	unpinned  weakness = "pins that are not looked at"
 	unwitness weakness = "cosigned heads that are not looked at"
 	gullible  weakness = "signatures that are not checked"
+	trusting  weakness = "a genesis that is taken from storage"
 )
 
 // siege is a vault whose storage is hostile, its clients, and an oracle that
@@ -37,10 +39,12 @@ type siege struct {
 	t       *testing.T
 	world   *vaulttest.World
 	hostile *vaulttest.Hostile
-	forger  *vaulttest.Forger // nil until there is something to forge
+	forger  *vaulttest.Forger // has opened the vault before storage did anything to it
+	twin    *fortress         // another vault of the same people
 	nameKey [32]byte
 	clients []*client
 	names   []string                    // of artefacts
+	cut     map[string]bool             // journals in the cut of mel's removal
 	signed  map[canonical.Digest]string // signature, by digest of what was signed
 	weak    weakness
 
@@ -78,10 +82,17 @@ type fortress struct {
 	world   *vaulttest.World
 	nameKey [32]byte
 	entries []*entry.Entry // all there are
+	twin    *fortress      // another vault of the same people, in the same storage's hands; nil in the twin
 }
 
 func newFortress(t *testing.T) *fortress {
-	w := vaulttest.NewWorld(t, vaulttest.Config{Cipher: vaulttest.Symbolic{}, Members: map[string][]string{
+	f := found(t, nil)
+	f.twin = found(t, f.world.Members)
+	return f
+}
+
+func found(t *testing.T, known map[string]*vaulttest.Member) *fortress {
+	w := vaulttest.NewWorld(t, vaulttest.Config{Cipher: vaulttest.Symbolic{}, Known: known, Members: map[string][]string{
 		"bob": {state.Custodian, state.Operator}, "dana": {state.Developer}, "mel": {state.Developer}}})
 	stranger, err := identity.New()
 	if err != nil {
@@ -106,11 +117,35 @@ func newFortress(t *testing.T) *fortress {
 	return f
 }
 
+// read returns an object of the fortress.
+func (f *fortress) read(key string) []byte {
+	b, err := ledger.ReadObject(context.Background(), f.world.Store, key, 0)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// keys returns the keys below a prefix.
+func (f *fortress) keys(prefix string) []string {
+	return slices.DeleteFunc(f.world.Store.Keys(), func(key string) bool { return !strings.HasPrefix(key, prefix) })
+}
+
+// journalPrefix is where the journal of an artefact stands, or of the vault if
+// name is "".
+func journalPrefix(nameKey [32]byte, name string) string {
+	if name == "" {
+		return "log/"
+	}
+	return ledger.ArtefactPrefix(state.ArtefactID(nameKey, name)) + "log/"
+}
+
 func newSiege(t *testing.T, f *fortress, weak weakness) *siege {
 	w := f.world.Copy(t, 0)
-	s := &siege{t: t, world: w, hostile: &vaulttest.Hostile{Truth: w.Store}, nameKey: f.nameKey,
-		names: []string{"a", "b"}, signed: map[canonical.Digest]string{}, weak: weak}
-	for _, e := range f.entries {
+	s := &siege{t: t, world: w, hostile: &vaulttest.Hostile{Truth: w.Store}, twin: f.twin, nameKey: f.nameKey,
+		forger: vaulttest.NewForger(t, w, "dana"),
+		names:  []string{"a", "b"}, signed: map[canonical.Digest]string{}, weak: weak}
+	for _, e := range slices.Concat(f.entries, f.twin.entries) {
 		s.record(e)
 	}
 	for _, name := range []string{"alice", "bob", "dana"} {
@@ -170,7 +205,11 @@ func (c *client) start() error {
 	case unwitness:
 		session.Vouched = nil
 	}
-	v, err := ledger.Open(c.s.t.Context(), session, c.s.world.Genesis)
+	genesis := c.s.world.Genesis
+	if first := "log/" + journal.Slot(0); c.s.weak == trusting && bytes.Equal(c.view.Read(first), c.s.twin.read(first)) {
+		genesis = c.s.twin.world.Genesis
+	}
+	v, err := ledger.Open(c.s.t.Context(), session, genesis)
 	if err == nil {
 		c.vault, c.artefact = v, map[string]*ledger.Artefact{}
 	}
@@ -273,6 +312,9 @@ func (c *client) judge(id string, entries []*entry.Entry, voids []state.Void) {
 		by := s.author(e)
 		if !slices.Contains(may[e.Kind], by) {
 			s.violated("%s lets %s write a %s entry, number %d of %.8s", c.name, by, e.Kind, e.Seq, id)
+		}
+		if by == "mel" && e.Kind == state.KindRegister && removed > 0 && e.Vault.Seq < removed && !s.cut[id] {
+			s.violated("%s takes the journal %.8s, which mel registered and the cut of the removal lacks", c.name, id)
 		}
 		if by == "mel" && fenced {
 			s.violated("%s takes entry %d of %.8s by mel, who was removed before", c.name, e.Seq, id)
@@ -392,8 +434,30 @@ func (c *client) remove() {
 	if _, err := c.view.Put(c.s.t.Context(), ledger.MetadataKey(meta.MID), sealed); err != nil {
 		return
 	}
-	cut := canonical.Sum([]byte("cut"))
-	if c.writeVault(state.KindMemberRemove, state.MemberRemove{Name: "mel", Metadata: meta, Cut: state.Object{Key: "doc/" + cut.String(), SHA256: cut}}) {
+	heads := map[canonical.Digest]entry.Position{}
+	for _, name := range c.s.names {
+		c.readArtefact(name)
+		if a := c.artefact[name]; a.Log() != nil && len(a.Log().Entries) > 0 { // of a journal that does not verify, the last entry that does
+			heads[a.ID] = a.Log().Head()
+		}
+	}
+	plain, err := ledger.NewCut(heads)
+	if err != nil {
+		c.s.t.Fatal(err)
+	}
+	if sealed, err = c.vault.SealMetadata(plain); err != nil {
+		c.s.t.Fatal(err)
+	}
+	digest := canonical.Sum(sealed)
+	cut := state.Object{Key: "doc/" + digest.String(), SHA256: digest}
+	if _, err := c.view.Put(c.s.t.Context(), cut.Key, sealed); err != nil {
+		return
+	}
+	if c.writeVault(state.KindMemberRemove, state.MemberRemove{Name: "mel", Metadata: meta, Cut: cut}) {
+		c.s.cut = map[string]bool{}
+		for id := range heads {
+			c.s.cut[id.String()] = true
+		}
 		for _, name := range c.s.names {
 			c.write(name, state.KindFence, state.Fence{})
 		}
@@ -402,18 +466,10 @@ func (c *client) remove() {
 
 // thief is who has stolen dana's identity, as of now.
 func (s *siege) thief() *vaulttest.Forger {
-	if s.forger == nil {
-		s.forger = vaulttest.NewForger(s.t, s.world, "dana")
-	}
 	s.forger.Refresh(s.t.Context())
 	return s.forger
 }
 
-func (s *siege) prefix(name string) string {
-	if name == "" {
-		return "log/"
-	}
-	return ledger.ArtefactPrefix(state.ArtefactID(s.nameKey, name)) + "log/"
-}
+func (s *siege) prefix(name string) string { return journalPrefix(s.nameKey, name) }
 
 func (s *siege) story() string { return s.bad + "\n" + strings.Join(s.trace, "\n") }

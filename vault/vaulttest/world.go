@@ -55,6 +55,7 @@ type Config struct {
 	Mode    string              // "": state.AnyOf
 	Keepers int                 // 0: one
 	Delay   time.Duration       // of destruction at the keepers
+	Known   map[string]*Member  // who comes with the identity that they have elsewhere
 }
 
 // NewWorld makes a vault.
@@ -69,7 +70,7 @@ func NewWorld(t testing.TB, c Config) *World {
 	for i := range max(c.Keepers, 1) {
 		cust.Keepers = append(cust.Keepers, state.Keeper{Instance: instance(i), Kind: "mem"})
 	}
-	alice := w.newMember(t, "alice")
+	alice := w.newMember(t, "alice", c.Known["alice"])
 	meta, sealed, err := ledger.FirstMetadata(w.Cipher, alice.Key.Recipient())
 	must(t, err)
 	_, err = w.Store.Put(t.Context(), ledger.MetadataKey(meta.MID), sealed)
@@ -85,7 +86,7 @@ func NewWorld(t testing.TB, c Config) *World {
 	v := w.Open(t, "alice", w.Store)
 	for _, name := range slices.Sorted(maps.Keys(c.Members)) {
 		roles := c.Members[name]
-		m := w.newMember(t, name)
+		m := w.newMember(t, name, c.Known[name])
 		recipients := []string{m.Key.Recipient()}
 		for _, p := range v.State().Recipients() {
 			recipients = append(recipients, p.Recipient.String())
@@ -124,8 +125,12 @@ func (w *World) Copy(t testing.TB, delay time.Duration) *World {
 	return c
 }
 
-func (w *World) newMember(t testing.TB, name string) *Member {
+func (w *World) newMember(t testing.TB, name string, known *Member) *Member {
 	t.Helper()
+	if known != nil {
+		w.Members[name] = known
+		return known
+	}
 	id, err := identity.New()
 	must(t, err)
 	m := &Member{Name: name, Identity: id, Key: seal.AsKey(id.Sealing())}
