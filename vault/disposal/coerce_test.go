@@ -65,7 +65,7 @@ func besiege(t *testing.T, seed uint64, steps int, w wrong) (s *siege) {
 }
 
 func (h *history) run(steps int) {
-	for _, what := range []string{"push", "receipt", "channel", "hold", "request", "cancel", "approve", "release", "accept", "run", "verify", "rotate", "purge", "gc", "revive", "time"} {
+	for _, what := range []string{"push", "receipt", "channel", "hold", "grant", "revoke", "request", "cancel", "approve", "release", "accept", "run", "verify", "rotate", "purge", "gc", "revive", "time"} {
 		if h.rng.IntN(4) > 0 {
 			h.weights[what] = 1 + h.rng.IntN(4)
 		}
@@ -157,7 +157,7 @@ func (h *history) begin(c *clerk) {
 	case "rita", "olaf":
 		what := h.pick("push", "receipt")
 		if c.Name == "olaf" {
-			what = h.pick("push", "receipt", "channel", "hold")
+			what = h.pick("push", "receipt", "channel", "hold", "grant", "revoke")
 		}
 		switch {
 		case what == "push" && !h.ended(aid) && len(h.state(aid).Versions) < 6:
@@ -165,6 +165,10 @@ func (h *history) begin(c *clerk) {
 			h.pushes++
 			paths := append([]string{fmt.Sprintf("own-%d", h.pushes)}, []string{"x", "y", "z"}[:h.rng.IntN(4)]...)
 			c.push(aid, paths, h.rng.IntN(3) > 0, h.rng.IntN(2) == 0)
+		case what == "grant":
+			c.grant(aid, []string{"cust", "dora"}[h.rng.IntN(2)])
+		case what == "revoke":
+			c.revoke(aid, []string{"cust", "dora"}[h.rng.IntN(2)])
 		case len(live) == 0:
 		case what == "receipt":
 			c.pull(aid, live[h.rng.IntN(len(live))])
@@ -286,6 +290,9 @@ func (h *history) end() {
 	clear(h.confirmed)
 	h.store.dirty, h.store.erased = true, true
 	h.look()
+	if h.bad == "" {
+		h.closed()
+	}
 	if h.bad == "" {
 		h.control()
 	}

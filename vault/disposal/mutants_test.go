@@ -22,7 +22,7 @@ import (
 // wrong is how clerks and keepers of a siege go wrong. It is zero where all do
 // as they should.
 type wrong struct {
-	forgotten, eagerPurge, hasty, liar bool // runners and keepers
+	forgotten, eagerPurge, hasty, liar, unsealed bool // runners and keepers
 
 	personSecret, rootToMetadata, rowToMetadata, sharedSecret, convergentNames bool // what a push seals, and how it names it
 	secretInReferences, saltInReferences, unsaltedDigest, labelHash            bool // what a push writes to references and entry
@@ -40,6 +40,7 @@ var mutants = []struct {
 	{"eager-purge", "what is disabled is purged before its keys are destroyed, and the runner dies", []string{"(b)", "damage"}, wrong{eagerPurge: true}},
 	{"hasty-certificate", "a certificate is made as soon as the disposal is executed", []string{"(c)"}, wrong{hasty: true}},
 	{"lying-keeper", "a keeper says that a key is destroyed, and keeps it", []string{"reaches its identity"}, wrong{liar: true}},
+	{"unsealed-rows", "after a revocation nobody rotates who reads", []string{"(f)"}, wrong{unsealed: true}},
 	{"person-secret", "s is sealed to its author instead of the version", []string{"reaches its push secret"}, wrong{personSecret: true}},
 	{"metadata-root", "a copy of the manifest root is sealed to the metadata identity", []string{"reaches its salt"}, wrong{rootToMetadata: true}},
 	{"metadata-row", "a copy of the row is sealed to the metadata identity", []string{"reaches its identity"}, wrong{rowToMetadata: true}},

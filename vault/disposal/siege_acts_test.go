@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
+	"github.com/aivault/aivault/vault/keyring"
 	"github.com/aivault/aivault/vault/receipt"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -81,6 +83,16 @@ func (c *clerk) rotate(aid canonical.Digest) {
 	})
 }
 
+func (c *clerk) destroy(aid canonical.Digest) {
+	c.start("destroy superseded keys", func(ctx context.Context, d *Desk) error {
+		if err := d.Vault.Refresh(ctx); err != nil {
+			return err
+		}
+		_, err := d.ring(aid).Destroy(ctx, canonical.NewID())
+		return err
+	})
+}
+
 func (c *clerk) purge(aid canonical.Digest) {
 	if c.s.wrong.eagerPurge {
 		c.erase(aid)
@@ -132,6 +144,32 @@ func (c *clerk) hold(aid canonical.Digest, vid canonical.ID) {
 
 func (c *clerk) release(aid canonical.Digest, hold canonical.ID) {
 	c.append("release", aid, state.KindRelease, func(*state.Artefact) any { return state.Release{ID: hold, Reason: "settled"} })
+}
+
+// reader is a member as a reader.
+func (s *siege) reader(name string) keyring.Reader {
+	return keyring.Reader{Name: name, Recipient: s.world.Members[name].Key.Recipient()}
+}
+
+func (c *clerk) grant(aid canonical.Digest, to string) {
+	c.start("grant "+to, func(ctx context.Context, d *Desk) error {
+		_, err := d.ring(aid).Grant(ctx, []keyring.Reader{c.s.reader(to)}, canonical.NewID())
+		return err
+	})
+}
+
+func (c *clerk) revoke(aid canonical.Digest, from string) {
+	c.s.revoked[from] = true
+	c.start("revoke "+from, func(ctx context.Context, d *Desk) error {
+		stay := func(have []keyring.Reader) ([]keyring.Reader, error) {
+			return slices.DeleteFunc(slices.Clone(have), func(r keyring.Reader) bool { return r.Name == from }), nil
+		}
+		if err := d.Vault.Refresh(ctx); err != nil {
+			return err
+		}
+		_, err := d.ring(aid).Replace(ctx, stay, canonical.NewID())
+		return err
+	})
 }
 
 // pull leaves a receipt.

@@ -3,7 +3,10 @@ package disposal
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/custody/custodytest"
@@ -22,7 +25,9 @@ import (
 //	(b) every version that is not dropped opens, and so does all that it consists of;
 //	(c) a certificate, and a verified entry, are about nothing that can be reached;
 //	(d) nobody meets with damage, and one runner alone completes what was begun;
-//	(e) nothing confirms a guess of what was destroyed.
+//	(e) nothing confirms a guess of what was destroyed;
+//	(f) who reads no longer opens nothing, with the keepers' help, once a reader
+//	    has rotated.
 func (s *siege) look() {
 	if !s.store.dirty || s.bad != "" {
 		return
@@ -220,6 +225,51 @@ func (s *siege) certificate(key string) (*Certificate, error) {
 	c, err := s.view.Certificate(s.ctx, id)
 	s.certificates[key] = c
 	return c, err
+}
+
+// closed is (f). At the end a reader rotates, and what the keepers destroy is
+// destroyed.
+func (s *siege) closed() {
+	if len(s.revoked) == 0 {
+		return
+	}
+	by := s.clerk("olaf")
+	if s.wrong.unsealed {
+		by = s.clerk("run")
+	}
+	for range 2 {
+		for _, aid := range s.artefacts {
+			if !s.state(aid).Ended {
+				by.rotate(aid)
+				_ = s.finish(by) // what it leaves is judged below
+				s.clerk("run").destroy(aid)
+				_ = s.finish(s.clerk("run"))
+			}
+		}
+		s.world.Clock.Advance(2 * time.Hour)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.revoked)) {
+		known := vaulttest.NewAdversaryOf(s.world, name).Know(s.store.history(), s.keepers())
+		for _, aid := range s.artefacts {
+			a := s.state(aid)
+			if a.Ended || s.bad != "" {
+				continue
+			}
+			readers, err := s.view.ring(aid).Readers(s.ctx, a)
+			must(s.t, err)
+			if slices.Contains(readers, s.reader(name)) {
+				continue
+			}
+			if n := len(a.ResealPending()); n > 0 && !s.wrong.unsealed {
+				s.violated("(f) a reader has rotated, and %d versions wait for one", n)
+			}
+			for _, v := range a.LiveSet() {
+				if known.Key(v.Recipient) != nil {
+					s.violated("(f) %s, who does not read %s, opens it", name, v.Ref(a.Name))
+				}
+			}
+		}
+	}
 }
 
 // control gives the adversary every key that the keepers ever had: then they

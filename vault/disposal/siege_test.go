@@ -43,6 +43,7 @@ type siege struct {
 	seen         map[canonical.Digest]string  // what an artefact's versions were opened at last
 	certificates map[string]*Certificate      // by key
 	lies         map[custody.KeyRef]time.Time // keys that a lying keeper calls destroyed, since when
+	revoked      map[string]bool              // who was, for a while, no reader any more
 
 	step  int
 	trace []string
@@ -122,7 +123,7 @@ func founded(t testing.TB, k templateKey) *vaulttest.World {
 
 func newSiege(t testing.TB, ctx context.Context, k templateKey, delay time.Duration, rng *rand.Rand, w wrong) *siege {
 	s := &siege{t: t, ctx: ctx, rng: rng, world: founded(t, k).Copy(t, delay), wrong: w,
-		attempts: map[canonical.ID]*attempt{}, confirmed: map[canonical.ID]bool{}, lies: map[custody.KeyRef]time.Time{}, certificates: map[string]*Certificate{}, seen: map[canonical.Digest]string{}, ends: map[string]int{}}
+		attempts: map[canonical.ID]*attempt{}, confirmed: map[canonical.ID]bool{}, lies: map[custody.KeyRef]time.Time{}, certificates: map[string]*Certificate{}, seen: map[canonical.Digest]string{}, revoked: map[string]bool{}, ends: map[string]int{}}
 	once := backendtest.NewWriteOnce(reporter{t, s}, s.world.Store, func(key string) bool {
 		return strings.Contains(key, "log/") || strings.HasPrefix(key, CertificatePrefix)
 	})
@@ -146,12 +147,8 @@ func newSiege(t testing.TB, ctx context.Context, k templateKey, delay time.Durat
 }
 
 func (s *siege) register(name string) {
-	var readers []keyring.Reader
-	for _, who := range []string{"rita", "olaf"} {
-		readers = append(readers, keyring.Reader{Name: who, Recipient: s.world.Members[who].Key.Recipient()})
-	}
 	id := s.view.id(name)
-	must(s.t, s.view.ring(id).Register(s.ctx, name, readers, canonical.NewID()))
+	must(s.t, s.view.ring(id).Register(s.ctx, name, []keyring.Reader{s.reader("rita"), s.reader("olaf")}, canonical.NewID()))
 	s.artefacts = append(s.artefacts, id)
 }
 

@@ -45,18 +45,27 @@ type wrapped struct {
 
 // NewAdversary returns the adversary of a world whose cipher is a Recorder. It
 // may be asked again and again while the history grows.
-func NewAdversary(w *World) *Adversary { return newAdversary(w, false) }
+func NewAdversary(w *World) *Adversary {
+	return newAdversary(w, false, slices.Collect(maps.Keys(w.Members))...)
+}
 
 // NewThoroughAdversary returns one that also remembers all it reads, names of
 // objects included, takes any 32 bytes for a secret and for the seed of an
 // identity, and so can be asked what its knowledge spells and confirms. A cipher
 // whose keys are slow to derive makes it slow.
-func NewThoroughAdversary(w *World) *Adversary { return newAdversary(w, true) }
+func NewThoroughAdversary(w *World) *Adversary {
+	return newAdversary(w, true, slices.Collect(maps.Keys(w.Members))...)
+}
 
-func newAdversary(w *World, thorough bool) *Adversary {
+// NewAdversaryOf returns one who has the keys of these members alone.
+func NewAdversaryOf(w *World, members ...string) *Adversary {
+	return newAdversary(w, false, members...)
+}
+
+func newAdversary(w *World, thorough bool, members ...string) *Adversary {
 	a := &Adversary{genesis: w.Genesis, mode: w.Mode, known: newKnowledge(w.Cipher.(*Recorder), nil, thorough)}
-	for _, m := range w.Members {
-		a.known.learn(m.Key)
+	for _, name := range members {
+		a.known.learn(w.Members[name].Key)
 	}
 	return a
 }
