@@ -10,6 +10,7 @@ import (
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
 )
 
 // copied returns a place that goes on from the storage of p as it is now.
@@ -222,6 +223,16 @@ func TestStalenessRefusesContent(t *testing.T) {
 	must(t, pull(0))
 	if err := pull(time.Minute); !errors.Is(err, vault.ErrRefused) {
 		t.Errorf("with one that is too old: %v", err)
+	}
+	for _, c := range []struct {
+		policy  string
+		refused bool
+	}{{"PT30M", true}, {"P1M", false}} {
+		_, err := p.open(t).SetPolicy(bg, func(now state.Policy) (state.Policy, error) { return vault.SetField(now, "max_staleness", c.policy) })
+		must(t, err)
+		if err := pull(0); errors.Is(err, vault.ErrRefused) != c.refused {
+			t.Errorf("with a cosignature of an hour ago, where policy says %s: %v", c.policy, err)
+		}
 	}
 }
 

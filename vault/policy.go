@@ -106,10 +106,9 @@ func PolicySchema() map[string]any {
 			"retention": map[string]any{"type": "array", "description": "sorted by class, each once", "items": map[string]any{"type": "object",
 				"required": []string{"class"}, "additionalProperties": false,
 				"properties": map[string]any{"class": map[string]any{"enum": state.RetentionClasses()}, "min": duration, "max": duration}}},
-			"receipts":  map[string]any{"enum": []string{state.ReceiptsOff, state.ReceiptsBestEffort, state.ReceiptsRequired}},
-			"witnesses": map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "verifier keys whose cosignatures members trust"},
-			"max_staleness": map[string]any{"type": "integer", "minimum": 1,
-				"description": "how old the newest cosignature may be, in seconds, when content is read"},
+			"receipts":      map[string]any{"enum": []string{state.ReceiptsOff, state.ReceiptsBestEffort, state.ReceiptsRequired}},
+			"witnesses":     map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "verifier keys whose cosignatures members trust"},
+			"max_staleness": map[string]any{"type": "string", "description": "how old the newest cosignature may be when content is read: an ISO 8601 duration, like grace"},
 		}}
 }
 
@@ -134,7 +133,7 @@ func DiffPolicy(from, to state.Policy) ([]PolicyChange, error) {
 	looser := map[string]bool{
 		"approvals": to.Approvals < from.Approvals, "admin_quorum": to.AdminQuorum < from.AdminQuorum,
 		"grace":         to.Grace.After(day).Before(from.Grace.After(day).Time),
-		"max_staleness": from.MaxStaleness > 0 && (to.MaxStaleness == 0 || to.MaxStaleness > from.MaxStaleness),
+		"max_staleness": !from.MaxStaleness.IsZero() && (to.MaxStaleness.IsZero() || from.MaxStaleness.After(day).Before(to.MaxStaleness.After(day).Time)),
 	}
 	var out []PolicyChange
 	all := maps.Clone(a)

@@ -88,6 +88,7 @@ func (v *Vault) witnesses() []*checkpoint.Witness {
 type vouched struct {
 	checkpoint checkpoint.Checkpoint
 	by         checkpoint.Cosignature // the latest
+	note       string                 // with all cosignatures
 	heads      map[string]entry.Position
 }
 
@@ -115,7 +116,7 @@ func (v *Vault) findWitness(ctx context.Context) error {
 		}
 		for _, s := range sigs {
 			if best == nil || s.Time.After(best.by.Time) {
-				best, seq = &vouched{checkpoint: c, by: s}, n.seq
+				best, seq = &vouched{checkpoint: c, by: s, note: n.note}, n.seq
 			}
 		}
 	}
@@ -155,17 +156,19 @@ func (v *Vault) checkCosigned(ctx context.Context, c checkpoint.Checkpoint) (*lo
 	return at, nil
 }
 
-// staleness returns how old a cosignature may be, and whether content must not
-// be read without one.
-func (v *Vault) staleness() (limit time.Duration, required bool) {
-	limit = v.config.MaxStaleness
-	if p := time.Duration(v.State().Policy.MaxStaleness) * time.Second; p > 0 && (limit == 0 || p < limit) {
-		limit = p
+// freshUntil returns how long a cosignature of t is fresh, in which words, and
+// whether content must not be read without one.
+func (v *Vault) freshUntil(t time.Time) (until time.Time, limit string, required bool) {
+	until, limit = t.Add(DefaultStaleness), DefaultStaleness.String()
+	if own := v.config.MaxStaleness; own > 0 {
+		until, limit, required = t.Add(own), own.String(), true
 	}
-	if limit == 0 {
-		return DefaultStaleness, false
+	if p := v.State().Policy.MaxStaleness; !p.IsZero() {
+		if end := p.After(entry.At(t)).Time; !required || end.Before(until) {
+			until, limit, required = end, p.String(), true
+		}
 	}
-	return limit, true
+	return until, limit, required
 }
 
 // witnessed reports whether a fresh cosignature covers a journal.
@@ -174,13 +177,13 @@ func (v *Vault) witnessed(id string) bool {
 		return false
 	}
 	_, covered := v.vouched.heads[id]
-	limit, _ := v.staleness()
-	return covered && v.config.Now().Sub(v.vouched.by.Time) <= limit
+	until, _, _ := v.freshUntil(v.vouched.by.Time)
+	return covered && !v.config.Now().After(until)
 }
 
 // checkFresh refuses what is older than policy, or whoever runs this, allows.
 func (v *Vault) checkFresh(id, what string) error {
-	limit, required := v.staleness()
+	_, limit, required := v.freshUntil(v.config.Now())
 	if !required || v.witnessed(id) {
 		return nil
 	}

@@ -6,8 +6,6 @@ const (
 	// maxWitnesses bounds the witnesses of a policy, and maxWitnessKey one's key, in bytes.
 	maxWitnesses  = 8
 	maxWitnessKey = 256
-	// maxStaleness bounds what policy may ask for, in seconds: ten years.
-	maxStaleness = 10 * 366 * 24 * 3600
 )
 
 // Checkpoint is the body of a checkpoint entry. It binds a list of all journals'
@@ -48,8 +46,8 @@ func (v *Vault) applyCheckpoint(e *entry.Entry) error {
 }
 
 func checkFreshness(p Policy) error {
-	if len(p.Witnesses) > maxWitnesses || p.MaxStaleness < 0 || p.MaxStaleness > maxStaleness {
-		return refuse(RuleBody, "policy: %d witnesses, max staleness %d s", len(p.Witnesses), p.MaxStaleness)
+	if len(p.Witnesses) > maxWitnesses {
+		return refuse(RuleBody, "policy: %d witnesses", len(p.Witnesses))
 	}
 	for _, w := range p.Witnesses {
 		if w == "" {

@@ -160,7 +160,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 
 func (l largest) policy() state.Policy {
 	most := state.Duration{Years: 9999, Months: 9999, Weeks: 9999, Days: 9999, Hours: 9999, Minutes: 9999, Seconds: 9999}
-	p := state.Policy{Approvals: 16, AdminQuorum: 16, Grace: most, Receipts: state.ReceiptsBestEffort, MaxStaleness: 1 << 28, Witnesses: repeat(8, func(int) string { return wide(256) })}
+	p := state.Policy{Approvals: 16, AdminQuorum: 16, Grace: most, Receipts: state.ReceiptsBestEffort, MaxStaleness: most, Witnesses: repeat(8, func(int) string { return wide(256) })}
 	for _, c := range state.RetentionClasses() {
 		p.Retention = append(p.Retention, state.Retention{Class: c, Min: most, Max: most})
 	}

@@ -47,9 +47,8 @@ type Policy struct {
 	Retention   []Retention `json:"retention,omitempty"` // sorted by class, each once
 	Receipts    string      `json:"receipts,omitempty"`  // of pulls; "": best-effort, and required where confidential
 	// Witnesses are the verifier keys (vault/FORMAT.md §9.3) whose cosignatures members trust.
-	Witnesses []string `json:"witnesses,omitempty"`
-	// MaxStaleness is how old the newest cosignature may be, in seconds, when content is read; 0: any age.
-	MaxStaleness int64 `json:"max_staleness,omitempty"`
+	Witnesses    []string `json:"witnesses,omitempty"`
+	MaxStaleness Duration `json:"max_staleness,omitzero"` // how old the newest cosignature may be when content is read; zero: any age
 }
 
 // Grant gives a role, everywhere or for artefacts that match a glob.

@@ -73,9 +73,9 @@ func bodyCases() []ruleCase {
 	policy := func(a, q int) state.PolicySet {
 		return state.PolicySet{Policy: state.Policy{Approvals: a, AdminQuorum: q}}
 	}
-	fresh := func(staleness int64, witnesses ...string) state.PolicySet {
+	fresh := func(witnesses ...string) state.PolicySet {
 		b := policy(1, 1)
-		b.Policy.MaxStaleness, b.Policy.Witnesses = staleness, witnesses
+		b.Policy.Witnesses = witnesses
 		return b
 	}
 	bad := []badBody{
@@ -87,11 +87,11 @@ func bodyCases() []ruleCase {
 		{"17 approvals", "admin", state.KindPolicy, value(policy(17, 1))},
 		{"no quorum", "admin", state.KindPolicy, value(policy(1, 0))},
 		{"17 admins", "admin", state.KindPolicy, value(policy(1, 17))},
-		{"an empty witness", "admin", state.KindPolicy, value(fresh(0, ""))},
-		{"a long witness", "admin", state.KindPolicy, value(fresh(0, strings.Repeat("w", 257)))},
-		{"9 witnesses", "admin", state.KindPolicy, value(fresh(0, strings.Split("w w w w w w w w w", " ")...))},
-		{"negative staleness", "admin", state.KindPolicy, value(fresh(-1))},
-		{"endless staleness", "admin", state.KindPolicy, value(fresh(1 << 40))},
+		{"an empty witness", "admin", state.KindPolicy, value(fresh(""))},
+		{"a long witness", "admin", state.KindPolicy, value(fresh(strings.Repeat("w", 257)))},
+		{"9 witnesses", "admin", state.KindPolicy, value(fresh(strings.Split("w w w w w w w w w", " ")...))},
+		{"staleness in seconds", "admin", state.KindPolicy, value(map[string]any{"policy": map[string]any{"approvals": 1, "admin_quorum": 1, "max_staleness": 3600}})},
+		{"no staleness spelt out", "admin", state.KindPolicy, value(map[string]any{"policy": map[string]any{"approvals": 1, "admin_quorum": 1, "max_staleness": "P0D"}})},
 		{"heads that are no document", "aud", state.KindCheckpoint, value(state.Checkpoint{Heads: state.Object{Key: "meta/x"}, Size: 3})},
 		{"no keeper", "admin", state.KindCustody, value(keepers(0, "k", "local"))},
 		{"9 keepers", "admin", state.KindCustody, value(keepers(9, "k", "local"))},
