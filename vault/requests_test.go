@@ -156,8 +156,12 @@ func TestRequests(t *testing.T) {
 	if _, err := p.open(t).Push(t.Context(), vault.PushOptions{Artefact: "fraud-detector", Paths: []string{smallModel(t, 1)}}); err != nil {
 		t.Fatal(err)
 	}
-	p.lengthen(t, genesis, "", 2000)
+	p.lengthen(t, genesis, "", 1999)
 	p.lengthen(t, genesis, "fraud-detector", 2000)
+	w := newWitness(t)
+	signed, err := w.cosign(p.checkpoint(t, -1).Export, time.Now())
+	must(t, err)
+	p.merge(t, w, signed)
 	counted := backendtest.NewCounting(p.store)
 	p.store = counted
 	ref := vault.Ref{Artefact: "fraud-detector"}
@@ -178,6 +182,15 @@ func TestRequests(t *testing.T) {
 	}{
 		{"pull", func(t *testing.T, c vault.Config) error {
 			_, err := open(t, c).Pull(t.Context(), ref, t.TempDir(), vault.PullOptions{})
+			return err
+		}},
+		{"pull, with a witness", func(t *testing.T, c vault.Config) error {
+			c.Witnesses = p.trusting(w).Witnesses
+			v := open(t, c)
+			r, err := v.Pull(t.Context(), ref, t.TempDir(), vault.PullOptions{})
+			if err == nil && r.Freshness != vault.FreshWitnessed {
+				t.Errorf("freshness %s", r.Freshness)
+			}
 			return err
 		}},
 		{"show", func(t *testing.T, c vault.Config) error {
@@ -202,6 +215,12 @@ func TestRequests(t *testing.T) {
 		}},
 		{"push, changed", func(t *testing.T, c vault.Config) error {
 			next++
+			_, err := open(t, c).Push(t.Context(), vault.PushOptions{Artefact: "fraud-detector", Paths: []string{smallModel(t, next)}})
+			return err
+		}},
+		{"push, changed, with a witness", func(t *testing.T, c vault.Config) error {
+			next++
+			c.Witnesses = p.trusting(w).Witnesses
 			_, err := open(t, c).Push(t.Context(), vault.PushOptions{Artefact: "fraud-detector", Paths: []string{smallModel(t, next)}})
 			return err
 		}},

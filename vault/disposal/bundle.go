@@ -7,10 +7,9 @@ import (
 	"slices"
 
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
-	"github.com/aivault/aivault/vault/keyring"
-	"github.com/aivault/aivault/vault/state"
 )
 
 const (
@@ -28,6 +27,9 @@ type bundle struct {
 	Details   []byte           `json:"details"`
 	Vault     [][]byte         `json:"vault"` // envelopes, from entry 0 on
 	Artefacts []bundleArtefact `json:"artefacts"`
+	// Witness proves that the journals stand in a cosigned checkpoint, as far as
+	// the certificate goes; nil if there is none yet that covers it.
+	Witness *checkpoint.Proof `json:"witness,omitempty"`
 }
 
 type bundleArtefact struct {
@@ -35,7 +37,8 @@ type bundleArtefact struct {
 	Entries [][]byte         `json:"entries"`
 }
 
-// Bundle returns the certificate of a disposal with its proof, as a file.
+// Bundle returns the certificate of a disposal with its proof, as a file. Once a
+// witness has cosigned a checkpoint that covers it, the proof says that too.
 func (d *Desk) Bundle(ctx context.Context, id canonical.ID) ([]byte, error) {
 	s, err := d.Status(ctx, id)
 	if err != nil {
@@ -50,10 +53,39 @@ func (d *Desk) Bundle(ctx context.Context, id canonical.ID) ([]byte, error) {
 		return nil, err
 	}
 	b := bundle{Format: bundleFormat, Envelope: envelope, Details: c.raw, Vault: raws(d.Vault.Log()), Artefacts: []bundleArtefact{}}
+	var ids []canonical.Digest
 	for _, a := range s.Artefacts {
 		b.Artefacts = append(b.Artefacts, bundleArtefact{ID: a.ID, Entries: raws(d.ring(a.ID).Ledger.Log())})
+		ids = append(ids, a.ID)
+	}
+	if d.Proof != nil {
+		if b.Witness, err = d.Proof(ctx, ids); err != nil {
+			return nil, fmt.Errorf("proving that a witness has seen the journals: %w", err)
+		}
+		if b.Witness != nil && c.Details.covered(b.Witness) != nil {
+			b.Witness = nil // it is older than the certificate, and proves nothing about it
+		}
 	}
 	return canonical.Marshal(b)
+}
+
+// covered says what a proof lacks that is to be about all that a certificate
+// says: nil if it lacks nothing. That each artefact's journal is covered to where
+// the certificate was made says the same of what those entries cite of the
+// vault's.
+func (d *Details) covered(p *checkpoint.Proof) error {
+	reach := func(journal string, seq uint64) bool {
+		return slices.ContainsFunc(p.Entries, func(x checkpoint.Inclusion) bool { return x.Journal == journal && x.Seq >= seq })
+	}
+	if !reach(entry.VaultJournal, 0) {
+		return errors.New("the checkpoint does not cover the vault's journal")
+	}
+	for _, a := range d.Artefacts {
+		if !reach(a.ID.String(), a.Head.Seq) {
+			return fmt.Errorf("the checkpoint is older than the certificate: it lacks entry %d of %s", a.Head.Seq, a.Name)
+		}
+	}
+	return nil
 }
 
 func raws(log *journal.Log) [][]byte {
@@ -62,238 +94,4 @@ func raws(log *journal.Log) [][]byte {
 		out = append(out, e.Raw)
 	}
 	return out
-}
-
-// Judgement is what a bundle proves.
-type Judgement struct {
-	Certificate *Certificate
-	Accepted    *Act // nil: nobody has, as far as the bundle's journals go
-	Vault       entry.Position
-}
-
-// ErrBundle means that a bundle does not prove its certificate.
-var ErrBundle = errors.New("the bundle does not prove the certificate")
-
-// Judge verifies a bundle with nothing but the vault's genesis: it folds the
-// journals as a client does, and holds every statement of the certificate
-// against them. What was appended to the journals after the bundle was made, it
-// cannot know.
-func Judge(b []byte, genesis canonical.Digest) (*Judgement, error) {
-	var x bundle
-	if len(b) > MaxBundle {
-		return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrBundle, MaxBundle)
-	}
-	if err := canonical.Unmarshal(b, &x); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBundle, err)
-	}
-	if x.Format != bundleFormat {
-		return nil, fmt.Errorf("%w (bundle format %q)", entry.ErrUpgrade, x.Format)
-	}
-	c, err := decodeCertificate(x.Envelope, x.Details)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBundle, err)
-	}
-	f, err := foldVault(x.Vault, genesis)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the vault's journal: %w", ErrBundle, err)
-	}
-	j := &judge{Certificate: c, vault: f, disposal: c.Statement.Predicate.Disposal}
-	if err := j.all(x.Artefacts); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBundle, err)
-	}
-	out := &Judgement{Certificate: c, Vault: f.last().Head}
-	if r := f.last().Disposal(j.disposal); r.Accepted != "" {
-		out.Accepted = &Act{By: named(f.last(), r.Accepted), Time: r.AcceptedAt, Reason: r.Remark}
-	}
-	return out, nil
-}
-
-// vaultFold is the vault after each entry of its journal.
-type vaultFold struct{ states []*state.Vault }
-
-func (f *vaultFold) last() *state.Vault { return f.states[len(f.states)-1] }
-
-func (f *vaultFold) at(p entry.Position) (*state.Vault, error) {
-	for _, s := range f.states {
-		if s.Head == p {
-			return s, nil
-		}
-	}
-	return nil, fmt.Errorf("%w: the vault's journal has no entry %s", state.ErrUnverifiable, p)
-}
-
-func foldVault(raw [][]byte, genesis canonical.Digest) (*vaultFold, error) {
-	f := &vaultFold{}
-	var prev *entry.Entry
-	for _, b := range raw {
-		e, err := next(b, prev, genesis, entry.VaultJournal)
-		if err != nil {
-			return nil, err
-		}
-		if prev == nil {
-			if e.Hash != genesis {
-				return nil, fmt.Errorf("%w: it is of the vault %s", state.ErrUnverifiable, e.Hash)
-			}
-			s, err := state.NewVault(e)
-			if err != nil {
-				return nil, err
-			}
-			f.states = append(f.states, s)
-		} else {
-			s, _, err := f.last().Apply(e)
-			if err != nil {
-				return nil, err
-			}
-			f.states = append(f.states, s)
-		}
-		prev = e
-	}
-	if prev == nil {
-		return nil, fmt.Errorf("%w: it is empty", state.ErrUnverifiable)
-	}
-	return f, nil
-}
-
-// next decodes an entry and checks that it follows prev.
-func next(raw []byte, prev *entry.Entry, genesis canonical.Digest, id string) (*entry.Entry, error) {
-	e, err := entry.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	return e, e.Follows(prev, genesis, id, e.Kind == entry.KindSkip)
-}
-
-// judge holds a certificate against folds.
-type judge struct {
-	*Certificate
-	vault    *vaultFold
-	disposal canonical.ID
-}
-
-func (j *judge) all(artefacts []bundleArtefact) error {
-	d, p, v := &j.Details, &j.Statement.Predicate, j.vault.last()
-	if err := j.verifySigner(v); err != nil {
-		return err
-	}
-	r := v.Disposal(j.disposal)
-	switch {
-	case r == nil:
-		return fmt.Errorf("there is no disposal %s", j.disposal)
-	case d.Vault != v.Genesis || p.Vault != v.Genesis || d.Disposal != j.disposal || p.Result != keyring.ResultVerified ||
-		p.Versions != d.count() || p.Effective != d.Effective || p.Performed != d.Performed || p.Technique != method().Technique || d.Method != method():
-		return errors.New("statement and details disagree")
-	case d.Requested.By.Name != r.By || d.Requested.Time != r.Time || d.Requested.Reason != r.Reason || d.Authority != r.Authority || d.After != r.After || d.Plan != r.Plan.SHA256:
-		return errors.New("the request is another than the one in the journal")
-	case len(d.Artefacts) != len(r.Scope) || len(artefacts) != len(r.Scope):
-		return errors.New("it does not cover what was requested")
-	}
-	if err := j.approvals(r); err != nil {
-		return err
-	}
-	var latest entry.Time
-	asked := 0
-	for i, scope := range r.Scope {
-		if d.Artefacts[i].ID != scope.Artefact || artefacts[i].ID != scope.Artefact || d.Artefacts[i].Whole != scope.Whole {
-			return errors.New("it does not cover what was requested")
-		}
-		n, err := j.artefact(&d.Artefacts[i], artefacts[i], r, scope)
-		if err != nil {
-			return fmt.Errorf("%s: %w", d.Artefacts[i].Name, err)
-		}
-		asked = max(asked, n)
-		for _, k := range d.Artefacts[i].Keys {
-			if k.At.After(latest.Time) {
-				latest = k.At
-			}
-		}
-	}
-	if asked != d.Needed {
-		return fmt.Errorf("policy asked for %d approvals, not %d", asked, d.Needed)
-	}
-	if latest != d.Effective {
-		return fmt.Errorf("it takes effect on %s, not on %s", latest, d.Effective)
-	}
-	return nil
-}
-
-func (j *judge) approvals(r *state.Request) error {
-	d := &j.Details
-	if len(d.Approvals) > len(r.Approvals) || d.Sole != (len(d.Approvals) == 1 && d.Approvals[0].By.Name == r.By) {
-		return errors.New("it names approvals that the journal lacks")
-	}
-	others := 0
-	for i, a := range d.Approvals {
-		if a.By.Name != r.Approvals[i].By || a.Time != r.Approvals[i].Time {
-			return errors.New("it names approvals that the journal lacks")
-		}
-		if a.By.Name != r.By {
-			others++
-		}
-	}
-	if others < d.Needed && !(d.Sole && d.Needed <= 1) {
-		return fmt.Errorf("%d approvals where %d were needed", others, d.Needed)
-	}
-	return nil
-}
-
-// artefact returns how many approvals policy asked for, as its journal says.
-func (j *judge) artefact(d *DisposedOf, b bundleArtefact, r *state.Request, scope state.DisposalScope) (asked int, err error) {
-	a := state.NewNamelessArtefact(b.ID, j.vault.at)
-	var prev, head *entry.Entry
-	for _, raw := range b.Entries {
-		e, err := next(raw, prev, j.Details.Vault, b.ID.String())
-		if err != nil {
-			return 0, err
-		}
-		if _, err := a.Apply(e); err != nil {
-			return 0, err
-		}
-		if e.Position() == d.Head {
-			head = e
-		}
-		prev = e
-	}
-	if head == nil || a.Name != d.Name {
-		return 0, errors.New("its journal lacks the entry at which the certificate was made, or is that of another artefact")
-	}
-	at, err := j.vault.at(head.Vault)
-	if err != nil {
-		return 0, err
-	}
-	if err := at.May(j.Details.Performed.Key, state.KindVerified, a.Name, head.Time); err != nil {
-		return 0, fmt.Errorf("whoever signed the certificate: %w", err)
-	}
-	vs := inScope(a, r, scope)
-	if len(vs) != len(d.Versions) {
-		return 0, fmt.Errorf("%d versions where %d were in scope", len(d.Versions), len(vs))
-	}
-	for i, v := range vs {
-		x := d.Versions[i]
-		if x.VID != v.VID || x.Number != v.Number || x.Digest != v.Digest || x.Kind != v.Kind {
-			return 0, fmt.Errorf("it describes another v%d than the journal", x.Number)
-		}
-		if v.State < state.Shredded {
-			return 0, fmt.Errorf("v%d is %s, not destroyed", v.Number, v.State)
-		}
-	}
-	if scope.Whole && !a.Ended {
-		return 0, errors.New("it has not ended")
-	}
-	if !slices.Equal(d.Keys, a.KeysOf(vs)) {
-		return 0, errors.New("it names other keys than the journal")
-	}
-	if !slices.Equal(d.Transfers, handovers(vs)) {
-		return 0, errors.New("it names other transfers than the journal")
-	}
-	attacks := a.Attacks(r.ID)
-	found := slices.ContainsFunc(attacks, func(x *state.Attack) bool {
-		return x.Result == keyring.ResultVerified && x.Report.SHA256 == d.Attack.Report && x.By == d.Attack.By && x.Time == d.Attack.Time
-	})
-	if !found || d.Attack.Result != keyring.ResultVerified {
-		return 0, errors.New("the journal has no such attack that was verified")
-	}
-	if last := attacks[len(attacks)-1]; last.Result == keyring.ResultFailed {
-		return 0, fmt.Errorf("%w: so an attack on %s by %s", ErrFailed, last.Time, last.By)
-	}
-	return a.Asked(r.ID), nil
 }

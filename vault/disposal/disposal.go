@@ -19,6 +19,7 @@ import (
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/custody"
+	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/keyring"
@@ -52,6 +53,9 @@ type Desk struct {
 	Keepers map[string]custody.Keeper // that this machine reaches; may be nil where nothing is run
 	Jobs    int                       // concurrent requests; 0: a default
 	Tool    string                    // name and version of this program, for certificates
+	// Proof proves that journals stand in the newest cosigned checkpoint; nil
+	// where nobody asks, and nil is what it returns if there is none.
+	Proof func(ctx context.Context, artefacts []canonical.Digest) (*checkpoint.Proof, error)
 
 	rings  map[canonical.Digest]*keyring.Ring
 	litter []string // keys of objects that a run has put for itself

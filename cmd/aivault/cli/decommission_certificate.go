@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/disposal"
@@ -211,7 +212,7 @@ func certificateCommand() *command {
 		example: "aivault certificate verify certificate.bundle --genesis DIGEST",
 		sub: []*command{{
 			name: "verify", args: "FILE", usage: "judge a certificate's bundle offline",
-			about:   "Takes no vault, no network and no identity: the genesis alone says which vault it must be. Signatures, membership, roles, policy, approvals, keys and the attack are held against the journals in the bundle. What was appended to the journals after it was made, nobody can see from it.",
+			about:   "Takes no vault, no network and no identity: the genesis alone says which vault it must be. Signatures, membership, roles, policy, approvals, keys and the attack are held against the journals in the bundle, and those, with --witness KEY, against what that witness has cosigned. What was appended to the journals after it was made, nobody can see from it.",
 			example: "aivault certificate verify certificate.bundle --genesis 50a41f81…",
 			json:    judgedJSON{},
 			run:     runCertificateVerify,
@@ -220,18 +221,18 @@ func certificateCommand() *command {
 }
 
 type judgedJSON struct {
-	Schema      string            `json:"schema"`
-	OK          bool              `json:"ok"`
-	ID          string            `json:"id"`
-	Genesis     string            `json:"genesis"`
-	Effective   string            `json:"effective"`
-	Versions    []string          `json:"versions"`
-	Performed   disposal.Person   `json:"performed_by"`
-	Approved    []disposal.Person `json:"approved_by"`
-	Accepted    *disposal.Act     `json:"accepted,omitempty"`
-	VaultHead   string            `json:"vault_head"`
-	Witness     string            `json:"witness"`
-	Certificate json.RawMessage   `json:"certificate"`
+	Schema      string               `json:"schema"`
+	OK          bool                 `json:"ok"`
+	ID          string               `json:"id"`
+	Genesis     string               `json:"genesis"`
+	Effective   string               `json:"effective"`
+	Versions    []string             `json:"versions"`
+	Performed   disposal.Person      `json:"performed_by"`
+	Approved    []disposal.Person    `json:"approved_by"`
+	Accepted    *disposal.Act        `json:"accepted,omitempty"`
+	VaultHead   string               `json:"vault_head"`
+	Witnesses   []disposal.Witnessed `json:"witnesses"` // of the journals up to the certificate
+	Certificate json.RawMessage      `json:"certificate"`
 }
 
 func runCertificateVerify(_ context.Context, c *call) error {
@@ -247,7 +248,7 @@ func runCertificateVerify(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	j, err := disposal.Judge(b, c.set.genesis)
+	j, err := disposal.Judge(b, c.set.genesis, c.set.witnesses...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.args[0], err)
 	}
@@ -258,7 +259,7 @@ func runCertificateVerify(_ context.Context, c *call) error {
 	}
 	object := judgedJSON{Schema: c.out.schema(), OK: true, ID: d.Disposal.String(), Genesis: d.Vault.String(), Effective: d.Effective.String(),
 		Versions: []string{}, Performed: d.Performed, Approved: []disposal.Person{}, Accepted: j.Accepted, VaultHead: j.Vault.String(),
-		Witness: d.Witness, Certificate: cert.Bytes()}
+		Witnesses: append([]disposal.Witnessed{}, j.Witnesses...), Certificate: cert.Bytes()}
 	for _, a := range d.Artefacts {
 		for _, v := range a.Versions {
 			object.Versions = append(object.Versions, fmt.Sprintf("%s@v%d", a.Name, v.Number))
@@ -275,7 +276,17 @@ func runCertificateVerify(_ context.Context, c *call) error {
 		} else {
 			fmt.Fprintln(w, "Not accepted by a custodian, as far as the bundle goes")
 		}
-		fmt.Fprintf(w, "Journals: %s; the vault's ends at %s\n", object.Witness, object.VaultHead)
+		for _, x := range j.Witnesses {
+			whose := ", whom only the vault's own policy names"
+			if x.Trusted {
+				whose = ", whom you trust"
+			}
+			fmt.Fprintf(w, "Journals: cosigned by %s%s, on %s\n", printable(x.Name), whose, x.Time.Format(time.RFC3339))
+		}
+		if len(j.Witnesses) == 0 {
+			fmt.Fprintln(w, "Journals: not witnessed")
+		}
+		fmt.Fprintf(w, "The vault's journal ends at %s\n", object.VaultHead)
 	})
 }
 
