@@ -28,7 +28,7 @@ func writes() map[string][]string {
 	members := []string{"meta/*", "doc/*", "prop/*"}
 	return map[string][]string{
 		state.KindReaders: {"a/*/g/*", "doc/*"}, state.KindIntent: epoch, state.KindCandidate: epoch, state.KindActivate: epoch,
-		state.KindVersion: {"a/*/v/*"}, state.KindDestroyed: {"doc/*"}, state.KindVerified: {"doc/*"}, state.KindDisposalRequest: {"doc/*"}, state.KindDisposalRemoved: {"doc/*"},
+		state.KindVersion: {"a/*/v/*"}, state.KindDestroyed: {"doc/*"}, state.KindVerified: {"doc/*", "cert/*"}, state.KindDisposalRequest: {"doc/*"}, state.KindDisposalRemoved: {"doc/*"},
 		state.KindCheckpoint: {"doc/*", "wit/*"},
 		state.KindMemberAdd:  members, state.KindMemberRemove: members, state.KindMemberRekey: members, state.KindMemberResume: {"prop/*"},
 		state.KindGroup: {"grp/*", "doc/*", "prop/*"}, state.KindPolicy: {"prop/*"}, state.KindCustody: {"prop/*"}, state.KindPlugin: {"prop/*"},
@@ -61,12 +61,14 @@ func AccessOf(role string) (*Access, error) {
 			put[pattern] = true
 		}
 	}
-	a.Put = slices.Sorted(maps.Keys(put))
 	if may(state.KindCondemn) && role != state.Custodian {
-		a.Erase = []string{"*"}
+		a.Erase = []string{"a/*/e/*", "a/*/rc/*", "a/*/v/*", "probe/*"} // no journal, document or certificate
 	}
 	if role == state.Admin {
-		a.Put, a.Erase = append(a.Put, "probe/*"), []string{"probe/*"}
+		a.Erase = []string{"probe/*"}
+	}
+	if len(a.Erase) > 0 {
+		put["probe/*"] = true // the storage is asked for its time, or measured
 	}
 	a.Examine = len(a.Erase) > 0 || role == state.Custodian || role == state.Auditor || role == state.Admin
 	switch {
@@ -79,6 +81,10 @@ func AccessOf(role string) (*Access, error) {
 	default:
 		a.KeeperOf = "needs no access to the keeper"
 	}
+	if slices.Contains(a.Keeper, "Unwrap") && role != state.Runner {
+		put["a/*/rc/*"] = true // receipts of pulls
+	}
+	a.Put = slices.Sorted(maps.Keys(put))
 	if role == state.Runner {
 		a.Keeper, a.KeeperOf = append(a.Keeper, "List", "Destroy"), "the only one that destroys: whoever steals it can destroy keys, and read nothing"
 	}

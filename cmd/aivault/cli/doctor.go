@@ -23,6 +23,7 @@ func doctorCommand() *command {
 		flags: flagList(
 			textFlag("policy", "ROLE", "only print what the credentials of a role need: a policy for the bucket in AWS's policy language, and for the keeper; reader stands for a member without a role"),
 			textFlag("principal", "ARN", "with --policy: make it the bucket's own policy, for this principal"),
+			boolFlag("no-write-once", "with --policy: leave out the statement that forbids overwriting, whose condition (s3:if-none-match) AWS knows and MinIO refuses"),
 		),
 		json: doctorJSON{},
 		run:  runDoctor,
@@ -75,8 +76,10 @@ func runDoctor(ctx context.Context, c *call) error {
 	if c.flags.IsSet("policy") {
 		return c.printAccess(p)
 	}
-	if c.flags.IsSet("principal") {
-		return usage("--principal goes with --policy")
+	for _, name := range []string{"principal", "no-write-once"} {
+		if c.flags.IsSet(name) {
+			return usage("--%s goes with --policy", name)
+		}
 	}
 	if err := p.check(); err != nil {
 		return err

@@ -41,6 +41,7 @@ type bucketAccess struct {
 	principal      string
 	get, examine   bool
 	put, erase     []string // patterns of keys below the prefix
+	overwrites     bool     // the server does not know the condition that forbids it
 }
 
 // document writes the policy: reading and listing below the prefix; puts that
@@ -82,8 +83,10 @@ func (b bucketAccess) document() policyDoc {
 	if len(b.put) > 0 {
 		add(statement{Sid: "Write", Effect: "Allow", Action: []string{"s3:PutObject"}, Resource: objects(b.put)})
 	}
-	add(statement{Sid: "WriteOnce", Effect: "Deny", Action: []string{"s3:PutObject"}, Resource: []string{object("*")},
-		Condition: map[string]map[string][]string{"Null": {"s3:if-none-match": {"true"}}}})
+	if !b.overwrites {
+		add(statement{Sid: "WriteOnce", Effect: "Deny", Action: []string{"s3:PutObject"}, Resource: []string{object("*")},
+			Condition: map[string]map[string][]string{"Null": {"s3:if-none-match": {"true"}}}})
+	}
 	erase := []string{"s3:DeleteObject", "s3:DeleteObjectVersion"}
 	if len(b.erase) > 0 {
 		add(statement{Sid: "Erase", Effect: "Allow", Action: erase, Resource: objects(b.erase)})
@@ -107,11 +110,11 @@ func (c *call) printAccess(p place) error {
 	if p.at.Dir != "" {
 		return usage("--policy is for a vault in a bucket; a directory has its file system's permissions")
 	}
-	arn := c.flags.String("principal")
+	arn, overwrites := c.flags.String("principal"), c.flags.Bool("no-write-once")
 	object := accessJSON{Role: role, KeeperOperations: nonNil(a.Keeper),
-		Storage: bucketAccess{p.at.S3.Bucket, p.at.S3.Prefix, arn, true, a.Examine, a.Put, a.Erase}.document()}
+		Storage: bucketAccess{p.at.S3.Bucket, p.at.S3.Prefix, arn, true, a.Examine, a.Put, a.Erase, overwrites}.document()}
 	if spec, err := c.keeperSpec(p); err == nil && spec.Store != nil && spec.Store.Dir == "" {
-		doc := keeperAccess(spec, arn, a.Keeper)
+		doc := keeperAccess(spec, arn, a.Keeper, overwrites)
 		object.Keeper = &doc
 	}
 	text, err := json.MarshalIndent(object.Storage, "", "  ")
@@ -119,14 +122,17 @@ func (c *call) printAccess(p place) error {
 		return err
 	}
 	err = c.out.result(doctorJSON{Schema: c.out.schema(), Access: &object, Checks: []checkJSON{}, Keepers: []keeperJSON{}}, string(text), func(w io.Writer) { fmt.Fprintf(w, "%s\n", text) })
+	if overwrites {
+		c.note("Without WriteOnce a stolen credential can overwrite what it may write: every reader notices, but only a bucket that keeps versions has what stood there before")
+	}
 	c.note("Keeper: %s; operations: %s", a.KeeperOf, orDash(strings.Join(a.Keeper, ", ")))
 	return err
 }
 
 // keeperAccess is the policy of a keeper's bucket: making a key is a put,
 // using one a read, destroying one an erasure.
-func keeperAccess(spec naming.Keeper, arn string, operations []string) policyDoc {
-	b := bucketAccess{bucket: spec.Store.S3.Bucket, prefix: spec.Store.S3.Prefix, principal: arn, examine: true}
+func keeperAccess(spec naming.Keeper, arn string, operations []string, overwrites bool) policyDoc {
+	b := bucketAccess{bucket: spec.Store.S3.Bucket, prefix: spec.Store.S3.Prefix, principal: arn, examine: true, overwrites: overwrites}
 	for _, op := range operations {
 		switch op {
 		case "Profile", "Status", "Wrap", "Unwrap":

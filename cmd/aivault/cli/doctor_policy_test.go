@@ -39,7 +39,7 @@ func TestAccessPolicies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := json.Marshal(bucketAccess{"models", "team/vault", arn, true, a.Examine, a.Put, a.Erase}.document())
+			text, err := json.Marshal(bucketAccess{"models", "team/vault", arn, true, a.Examine, a.Put, a.Erase, false}.document())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,6 +67,9 @@ func TestAccessPolicies(t *testing.T) {
 						}
 						if s.Effect == "Allow" && strings.HasPrefix(action, "s3:Delete") && r != "arn:aws:s3:::models/team/vault/probe/*" {
 							erases = true
+							if below := strings.TrimPrefix(r, "arn:aws:s3:::models/team/vault/"); !slices.Contains([]string{"a/*/e/*", "a/*/rc/*", "a/*/v/*"}, below) {
+								t.Errorf("%s may erase %s", role, below)
+							}
 						}
 					}
 				}
@@ -80,7 +83,7 @@ func TestAccessPolicies(t *testing.T) {
 			}
 		}
 	}
-	for role, want := range map[string][]string{"": nil, state.Auditor: {"doc/*", "log/*", "wit/*"}, state.Pusher: {"a/*/log/*", "a/*/v/*"}} {
+	for role, want := range map[string][]string{"": {"a/*/rc/*"}, state.Auditor: {"doc/*", "log/*", "wit/*"}, state.Pusher: {"a/*/log/*", "a/*/v/*"}} {
 		if a, _ := vault.AccessOf(role); !slices.Equal(a.Put, want) {
 			t.Errorf("%q may put %v, want %v", role, a.Put, want)
 		}
