@@ -2,7 +2,6 @@ package disposal
 
 import (
 	"context"
-	"flag"
 	"testing"
 
 	"github.com/aivault/aivault/backends/backendtest"
@@ -11,7 +10,14 @@ import (
 	"github.com/aivault/aivault/vault/vaulttest"
 )
 
-var survivorsAtMost = flag.Int("survivors", 100, "with how many survivors the requests of a disposal are counted at most")
+// survivorsAtMost is with how many survivors the requests of a disposal are counted
+// at most: requests are the same whoever watches for races.
+func survivorsAtMost() int {
+	if raceDetector || testing.Short() {
+		return 100
+	}
+	return 10000
+}
 
 // timed is a keeper that tells when it is first asked to destroy a key.
 type timed struct {
@@ -63,17 +69,17 @@ func TestRequestsDoNotGrowWithBytes(t *testing.T) {
 func TestRequestsAmongSurvivors(t *testing.T) {
 	var sizes []int
 	for _, n := range []int{1, 10, 100, 5000, 10000} {
-		if n <= *survivorsAtMost {
+		if n <= survivorsAtMost() {
 			sizes = append(sizes, n)
 		}
 	}
 	o := newOffice(t, vaulttest.Config{})
 	aid := o.register("m")
-	alive := 0
+	alive, rita := 0, o.desk("rita")
 	for _, n := range sizes {
 		since := 0
 		for alive < n+1 {
-			o.push("m", 0)
+			o.pushOn(rita, "m", 0)
 			alive, since = alive+1, since+1
 		}
 		d := o.desk("cust")

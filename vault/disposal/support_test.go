@@ -69,7 +69,12 @@ func (o *office) register(name string) canonical.Digest {
 // push commits a version that stores chunks of its own, and lists those of others.
 func (o *office) push(name string, own int, others ...*state.CommittedVersion) *state.CommittedVersion {
 	o.t.Helper()
-	d := o.desk("rita")
+	return o.pushOn(o.desk("rita"), name, own, others...)
+}
+
+// pushOn is push on a desk that has read the journals up to some entry.
+func (o *office) pushOn(d *Desk, name string, own int, others ...*state.CommittedVersion) *state.CommittedVersion {
+	o.t.Helper()
 	ring := d.ring(d.id(name))
 	v, err := ring.Push(o.t.Context(), keyring.Push{Op: canonical.NewID(), Upload: func(ctx context.Context, at keyring.Attempt) (state.Version, error) {
 		if err := at.Begin(ctx); err != nil {
