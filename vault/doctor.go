@@ -66,8 +66,8 @@ func Doctor(ctx context.Context, c Config) (*DoctorReport, error) {
 	} else {
 		r.add("clock", "ok", fmt.Sprintf("within %v of the storage's", maxSkew), "")
 	}
-	r.keepers(ctx, c)
 	v, err := Open(ctx, c)
+	r.keepers(ctx, c, errors.Is(err, ErrNoVault))
 	switch {
 	case errors.Is(err, ErrNoVault):
 		r.add("vault", "ok", "there is none here yet", "")
@@ -92,12 +92,16 @@ func retention(c backends.Capabilities) string {
 	return strings.Join(out, ", ")
 }
 
-func (r *DoctorReport) keepers(ctx context.Context, c Config) {
+// keepers looks at who keeps the keys. Where there is no vault yet there may be
+// no keeper either.
+func (r *DoctorReport) keepers(ctx context.Context, c Config, before bool) {
 	profiles, _, err := profileKeepers(ctx, c)
 	r.Keepers = profiles
 	switch {
 	case c.Keepers == nil:
 		r.add("keeper", "warn", "none is configured on this machine: nothing can be opened or destroyed from here", "give --custody")
+	case before && errors.Is(err, custody.ErrNoKeeper):
+		r.add("keeper", "ok", "there is none here yet: aivault init makes it", "")
 	case err != nil:
 		r.add("keeper", "fail", err.Error(), "check --custody and the keeper's credentials")
 	default:

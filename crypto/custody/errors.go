@@ -1,6 +1,9 @@
 package custody
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Kinds of keeper errors; test with errors.Is. Only ErrDestroyed proves that a
 // key is gone: denied, unreachable, damaged and not found prove nothing.
@@ -28,4 +31,7 @@ var (
 	ErrCorrupt = errors.New("keeper's record of the key is damaged")
 	// ErrUnfit: the place is no fit one for keys, by its settings; the error says which.
 	ErrUnfit = errors.New("unfit to keep keys")
+	// ErrNoKeeper, an ErrUnavailable: the place answers and no keeper is there, not
+	// yet or not any more. Where one should be it is no more than unavailable.
+	ErrNoKeeper = fmt.Errorf("%w: there is none", ErrUnavailable)
 )

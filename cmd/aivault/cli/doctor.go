@@ -11,6 +11,7 @@ import (
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/backends/dir"
 	"github.com/aivault/aivault/crypto/custody"
+	"github.com/aivault/aivault/crypto/custody/object"
 	"github.com/aivault/aivault/crypto/identity"
 	"github.com/aivault/aivault/vault"
 )
@@ -97,7 +98,7 @@ func runDoctor(ctx context.Context, c *call) error {
 		config.Genesis = p.known.Genesis
 	}
 	if _, err := c.keeperSpec(p); err == nil {
-		config.Keepers = func(ctx context.Context) ([]custody.Keeper, error) { return c.keepers(ctx, p) }
+		config.Keepers = func(ctx context.Context) ([]custody.Keeper, error) { return c.keepersToBe(ctx, p) }
 	}
 	r, err := vault.Doctor(ctx, config)
 	if err != nil {
@@ -122,6 +123,31 @@ func runDoctor(ctx context.Context, c *call) error {
 		return hint(fmt.Errorf("%s %w", p.at, vault.ErrUnfit), "see the checks that failed")
 	}
 	return err
+}
+
+// keepersToBe is keepers for a place where there may be no vault yet: a store
+// that has no keeper is measured, as init will.
+func (c *call) keepersToBe(ctx context.Context, p place) ([]custody.Keeper, error) {
+	out, err := c.keepers(ctx, p)
+	if !errors.Is(err, custody.ErrNoKeeper) {
+		return out, err
+	}
+	spec, specErr := c.keeperSpec(p)
+	if specErr != nil || spec.Store == nil {
+		return nil, err
+	}
+	store, storeErr := c.openStore(ctx, *spec.Store, custodyPrefix, dir.Open)
+	if storeErr != nil {
+		return nil, storeErr
+	}
+	caps, probeErr := store.Probe(ctx)
+	if probeErr != nil {
+		return nil, fmt.Errorf("measuring the keeper's store: %w", probeErr)
+	}
+	if unfit := object.Fit(caps); unfit != nil {
+		return nil, unfit
+	}
+	return nil, err
 }
 
 // examined is the vault to examine: the argument, else --vault.

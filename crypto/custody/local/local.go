@@ -63,6 +63,9 @@ func open(k *Keeper) (*Keeper, error) {
 	}
 	k.dir = abs
 	d, err := k.open(k.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open key directory: %w: %w", custody.ErrNoKeeper, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open key directory: %w", ioError(err))
 	}
@@ -117,7 +120,7 @@ func create(k *Keeper) (*Keeper, error) {
 func readInstance(d disk) (string, error) {
 	b, _, err := d.read(instanceFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("it has no file %s, so it is no keeper or not the disk that should be mounted there: %w", instanceFile, custody.ErrUnavailable)
+		return "", fmt.Errorf("it has no file %s, so it is no keeper or not the disk that should be mounted there: %w", instanceFile, custody.ErrNoKeeper)
 	}
 	if err != nil {
 		return "", fmt.Errorf("file %s: %w", instanceFile, ioError(err))

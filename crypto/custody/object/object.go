@@ -90,7 +90,7 @@ func Open(ctx context.Context, store backends.Store) (*Keeper, error) {
 func (k *Keeper) readInstance(ctx context.Context) (string, error) {
 	b, _, err := k.get(ctx, instanceKey)
 	if errors.Is(err, backends.NotExist) {
-		return "", fmt.Errorf("the store has no object %s, so it is no keeper or not the one that should be there: %w", instanceKey, custody.ErrUnavailable)
+		return "", fmt.Errorf("the store has no object %s, so it is no keeper or not the one that should be there: %w", instanceKey, custody.ErrNoKeeper)
 	}
 	if err != nil {
 		return "", storeError(ctx, err)
