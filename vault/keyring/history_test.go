@@ -26,7 +26,7 @@ var (
 
 func fewer(n int) int {
 	if raceDetector {
-		return n / 20
+		return n / 100
 	}
 	return n
 }
