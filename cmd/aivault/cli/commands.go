@@ -17,6 +17,7 @@ func commands() []*command {
 		listCommand(),
 		showCommand(),
 		historyCommand(),
+		diffCommand(),
 		verifyCommand(),
 		holdCommand(),
 		policyCommand(),
