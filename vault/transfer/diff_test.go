@@ -231,7 +231,11 @@ func TestDiffOfWhatDoesNotVerify(t *testing.T) {
 func TestDiffWithinAChunk(t *testing.T) {
 	v := newVault(t)
 	tensor := func(name string, seed uint64) modelfiletest.Tensor {
-		return modelfiletest.Tensor{Name: name, DType: "u8", Shape: []int64{64}, Data: modelfiletest.Noise(seed, 64)}
+		size := int64(64)
+		if name == "c" {
+			size = 3 * mib // so that the header has a chunk of its own
+		}
+		return modelfiletest.Tensor{Name: name, DType: "u8", Shape: []int64{size}, Data: modelfiletest.Noise(seed, size)}
 	}
 	var sources []transfer.Source
 	for _, tensors := range [][]modelfiletest.Tensor{
