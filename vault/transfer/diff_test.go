@@ -233,7 +233,7 @@ func TestDiffWithinAChunk(t *testing.T) {
 	tensor := func(name string, seed uint64) modelfiletest.Tensor {
 		size := int64(64)
 		if name == "c" {
-			size = 3 * mib // so that the header has a chunk of its own
+			size = 20 * mib // so that the header has a chunk of its own
 		}
 		return modelfiletest.Tensor{Name: name, DType: "u8", Shape: []int64{size}, Data: modelfiletest.Noise(seed, size)}
 	}
