@@ -38,7 +38,7 @@ func (r *run) group(ctx context.Context, g *errgroup.Group, members []int) {
 		off := int64(0)
 		for _, i := range members {
 			if size := r.tree.sources[i].stamp.size; size > 0 {
-				r.files[i].pieces = []manifest.Piece{{Chunk: c, Offset: off, Length: size}}
+				r.files[i].whole = manifest.Piece{Chunk: c, Offset: off, Length: size}
 				off += size
 			}
 		}

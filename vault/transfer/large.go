@@ -79,7 +79,7 @@ func (r *run) spans(f *sourceFile, i int) ([]span, error) {
 // noteTensors notes the tensors of a file, unless the version has too many already.
 func (r *run) noteTensors(i int, l *modelfile.Layout) {
 	if n := int64(len(l.Tensors)); n > 0 && r.tensors.Add(n) <= maxTensors {
-		r.files[i].tensors = tensorsOf(l, r.tree.sources[i].path)
+		r.files[i].more().tensors = tensorsOf(l, r.tree.sources[i].path)
 	}
 }
 
@@ -178,7 +178,7 @@ func (l *largeFile) store(buf []byte, kind codec.Kind) {
 		}
 	}
 	r.mu.Lock()
-	file := &r.files[l.index]
+	file := r.files[l.index].more()
 	k := len(file.pieces)
 	file.pieces = append(file.pieces, manifest.Piece{Length: n})
 	r.mu.Unlock()

@@ -129,9 +129,34 @@ type run struct {
 
 // filed is what reading a file tells.
 type filed struct {
-	sum     canonical.Digest
+	sum   canonical.Digest
+	whole manifest.Piece // of a file in one piece; no chunk: it has none, or parts
+	parts *filedParts    // nil for most of a million files
+}
+
+// filedParts is what more there is to note of a file that is cut, or has tensors.
+type filedParts struct {
 	pieces  []manifest.Piece
 	tensors []manifest.Tensor
+}
+
+// more returns the file's parts, which it makes if there are none yet.
+func (f *filed) more() *filedParts {
+	if f.parts == nil {
+		f.parts = &filedParts{}
+	}
+	return f.parts
+}
+
+// pieces returns the file's bytes, in order.
+func (f *filed) pieces() []manifest.Piece {
+	switch {
+	case f.whole.Chunk != nil:
+		return []manifest.Piece{f.whole}
+	case f.parts != nil:
+		return f.parts.pieces
+	}
+	return nil
 }
 
 // store makes sure that a chunk with this plaintext is stored, and returns where,
@@ -223,8 +248,8 @@ func (r *run) lookup(d manifest.Digest) (*manifest.Chunk, bool) {
 // list yields the tree's files as the manifest lists them.
 func (r *run) list(yield func(manifest.File) bool) {
 	for i, src := range r.tree.sources {
-		f := r.files[i]
-		if !yield(manifest.File{Path: src.path, Mode: src.mode, Size: src.stamp.size, SHA256: f.sum, Pieces: f.pieces}) {
+		f := &r.files[i]
+		if !yield(manifest.File{Path: src.path, Mode: src.mode, Size: src.stamp.size, SHA256: f.sum, Pieces: f.pieces()}) {
 			return
 		}
 	}
@@ -267,7 +292,9 @@ func (r *run) manifest(ctx context.Context) (*manifest.Root, error) {
 func (r *run) allTensors() []manifest.Tensor {
 	var out []manifest.Tensor
 	for i := range r.files {
-		out = append(out, r.files[i].tensors...)
+		if parts := r.files[i].parts; parts != nil {
+			out = append(out, parts.tensors...)
+		}
 	}
 	slices.SortFunc(out, func(a, b manifest.Tensor) int { return a.Compare(&b) })
 	return out
