@@ -176,13 +176,13 @@ func TestDiffReadsTheManifestsAlone(t *testing.T) {
 	v := newVault(t)
 	tensors := make([]modelfiletest.Tensor, 3)
 	for i := range tensors {
-		tensors[i] = modelfiletest.Tensor{Name: fmt.Sprint("t", i), DType: "u8", Shape: []int64{3 * mib}, Data: modelfiletest.Noise(uint64(i), 3*mib)}
+		tensors[i] = modelfiletest.Tensor{Name: fmt.Sprint("t", i), DType: "u8", Shape: []int64{20 * mib}, Data: modelfiletest.Noise(uint64(i), 20*mib)}
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "m.safetensors")
 	write(t, file, modelfiletest.Safetensors(tensors...))
 	from, _ := v.push(dir, nil)
-	tensors[1].Data = modelfiletest.Noise(9, 3*mib)
+	tensors[1].Data = modelfiletest.Noise(9, 20*mib)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}

@@ -24,52 +24,66 @@ const maxOdd = 256
 // names collects what a destination may not be able to have: names that many
 // systems refuse or change, and names that some take for one, because they differ
 // only by case or by how Unicode spells them. Whether the destination can, it is
-// asked.
+// asked. It holds the names of those directories alone that the last path is in.
 type names struct {
-	seen  map[string]string // folded, if that is another spelling, to the path
-	plain map[string]bool   // folded to itself
-	above string            // directory of the last path
+	open  []siblings // outermost first
 	pairs [][2]string
 	odd   []string // segments
 	tried map[string]bool
 }
 
-// add adds a path; they come in order.
+// siblings are the names in one directory.
+type siblings struct {
+	dir   string            // with a slash at the end; "": the top
+	seen  map[string]string // folded, if that is another spelling, to the name
+	plain map[string]bool   // folded to itself
+}
+
+// add adds a path; they come in bytewise order, so that what is in one directory
+// comes together.
 func (n *names) add(p string) error {
 	if _, err := local(p); err != nil {
 		return err
 	}
-	if n.seen == nil {
-		n.seen, n.plain, n.tried = make(map[string]string), make(map[string]bool), make(map[string]bool)
+	if n.open == nil {
+		n.tried = make(map[string]bool)
+		n.enter("")
 	}
-	dir := path.Dir(p)
-	if dir != n.above {
-		for d := dir; d != "." && d != n.above && !strings.HasPrefix(n.above, d+"/"); d = path.Dir(d) {
-			n.name(d)
+	for !strings.HasPrefix(p, n.open[len(n.open)-1].dir) {
+		n.open = n.open[:len(n.open)-1]
+	}
+	for {
+		in := &n.open[len(n.open)-1]
+		name, _, deeper := strings.Cut(p[len(in.dir):], "/")
+		n.name(in, name)
+		if !deeper {
+			return nil
 		}
-		n.above = dir
+		n.enter(p[:len(in.dir)+len(name)+1])
 	}
-	n.name(p)
-	return nil
 }
 
-func (n *names) name(p string) {
-	folded := fold(p)
-	other, taken := n.seen[folded]
-	if !taken && n.plain[folded] {
+func (n *names) enter(dir string) {
+	n.open = append(n.open, siblings{dir, make(map[string]string), make(map[string]bool)})
+}
+
+func (n *names) name(in *siblings, name string) {
+	folded := fold(name)
+	other, taken := in.seen[folded]
+	if !taken && in.plain[folded] {
 		other, taken = folded, true
 	}
 	switch {
-	case taken && other != p && path.Base(other) != path.Base(p) && len(n.pairs) < maxOdd:
-		n.pairs = append(n.pairs, [2]string{other, p})
-	case folded == p:
-		n.plain[p] = true
+	case taken && other != name && len(n.pairs) < maxOdd:
+		n.pairs = append(n.pairs, [2]string{in.dir + other, in.dir + name})
+	case folded == name:
+		in.plain[name] = true
 	default:
-		n.seen[folded] = p
+		in.seen[folded] = name
 	}
-	if base := path.Base(p); isOdd(base) && len(n.odd) < maxOdd && !n.tried[base] {
-		n.tried[base] = true
-		n.odd = append(n.odd, base)
+	if isOdd(name) && len(n.odd) < maxOdd && !n.tried[name] {
+		n.tried[name] = true
+		n.odd = append(n.odd, name)
 	}
 }
 

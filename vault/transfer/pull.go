@@ -157,6 +157,9 @@ type standing struct {
 	near *nearby  // where some of its bytes may be
 }
 
+// nothing is what stands in most places of a new destination.
+var nothing = standing{free: true}
+
 func (p *pull) wanted(first, last string) bool {
 	return len(p.include) == 0 || p.include.mayMatch(first, last)
 }
@@ -313,7 +316,10 @@ func (p *pull) judge(ctx context.Context, g *errgroup.Group, e *manifest.Entry) 
 	if here != nil {
 		here.listed = true
 	}
-	s := &standing{free: there == free}
+	s := &nothing
+	if there != free || len(p.held.files) > 0 {
+		s = &standing{free: there == free}
+	}
 	compare := there == regular && here != nil && here.stamp == stampOf(fi) && fi.Size() == e.Size
 	switch {
 	case there == blocked:

@@ -42,9 +42,10 @@ type record struct {
 	artefact canonical.Digest
 	salt     [32]byte
 
-	mu     sync.Mutex
-	tags   map[tag]tag // of content: of the file as it was put
-	stamps map[tag]bool
+	mu   sync.Mutex
+	tags map[tag]tag // of content: of the file as it was put
+
+	stamps func() map[tag]bool // of files as they were put, when it is first asked for
 }
 
 type recordHead struct {
@@ -55,14 +56,26 @@ type recordHead struct {
 }
 
 func newRecord(artefact canonical.Digest) *record {
-	r := &record{artefact: artefact, tags: make(map[tag]tag), stamps: make(map[tag]bool)}
+	r := &record{artefact: artefact}
 	rand.Read(r.salt[:])
-	return r
+	return r.next()
 }
 
 // next returns an empty record with the salt of r.
 func (r *record) next() *record {
-	return &record{artefact: r.artefact, salt: r.salt, tags: make(map[tag]tag), stamps: make(map[tag]bool)}
+	n := &record{artefact: r.artefact, salt: r.salt, tags: make(map[tag]tag)}
+	n.stamps = sync.OnceValue(n.allStamps)
+	return n
+}
+
+func (r *record) allStamps() map[tag]bool {
+	all := make(map[tag]bool, len(r.tags))
+	for _, put := range r.tags {
+		if put != (tag{}) {
+			all[put] = true
+		}
+	}
+	return all
 }
 
 // union adds what another record of the same salt says.
@@ -71,9 +84,6 @@ func (r *record) union(other *record) {
 		if r.tags[content] == (tag{}) {
 			r.tags[content] = put
 		}
-	}
-	for put := range other.stamps {
-		r.stamps[put] = true
 	}
 }
 
@@ -107,14 +117,12 @@ func (r *record) plan(path string, sum canonical.Digest) {
 func (r *record) put(path string, sum canonical.Digest, s stamp) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	put := r.stamp(path, s)
-	r.tags[r.content(path, sum)] = put
-	r.stamps[put] = true
+	r.tags[r.content(path, sum)] = r.stamp(path, s)
 }
 
 // knows reports whether a file is as a pull put it; without its sum that is not
-// always found out.
-func (r *record) knows(path string, s stamp) bool { return r.stamps[r.stamp(path, s)] }
+// always found out. What is put afterwards it does not know.
+func (r *record) knows(path string, s stamp) bool { return r.stamps()[r.stamp(path, s)] }
 
 // knowsContent reports whether a pull put this file, or means to.
 func (r *record) knowsContent(path string, sum canonical.Digest) bool {
@@ -127,7 +135,8 @@ func (r *record) encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := append(head, '\n')
+	b := append(make([]byte, 0, len(head)+1+2*tagSize*len(r.tags)), head...)
+	b = append(b, '\n')
 	for content, put := range r.tags {
 		b = append(append(b, content[:]...), put[:]...)
 	}
@@ -146,11 +155,7 @@ func decodeRecord(b []byte) (*record, error) {
 	r := newRecord(head.Artefact)
 	copy(r.salt[:], head.Salt)
 	for ; len(rest) > 0; rest = rest[2*tagSize:] {
-		put := tag(rest[tagSize : 2*tagSize])
-		r.tags[tag(rest[:tagSize])] = put
-		if put != (tag{}) {
-			r.stamps[put] = true
-		}
+		r.tags[tag(rest[:tagSize])] = tag(rest[tagSize : 2*tagSize])
 	}
 	return r, nil
 }
