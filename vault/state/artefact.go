@@ -127,7 +127,7 @@ type Move struct {
 var artefactKinds = map[string]bool{
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true, KindVersion: true,
 	KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true, KindDestroyed: true, KindPurged: true,
-	KindVerified: true, KindHold: true, KindRelease: true, KindQuarantine: true, KindClear: true, KindApprove: true,
+	KindVerified: true, KindHold: true, KindRelease: true, KindQuarantine: true, KindClear: true, KindPermit: true, KindApprove: true,
 	KindAttest: true, KindTransfer: true, KindSkip: true, KindFence: true,
 }
 
@@ -261,8 +261,12 @@ func (a *Artefact) apply(e *entry.Entry) error {
 		return a.applyHold(e)
 	case KindRelease:
 		return a.applyRelease(e)
-	case KindQuarantine, KindClear:
+	case KindQuarantine:
 		return a.applyQuarantine(e)
+	case KindClear:
+		return a.applyClear(e)
+	case KindPermit:
+		return a.applyPermit(e)
 	case KindApprove, KindAttest, KindVerified:
 		return a.applyEvidence(e)
 	case KindTransfer:

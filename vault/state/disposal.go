@@ -196,6 +196,12 @@ func (a *Artefact) Held() []*PlacedHold {
 	return out
 }
 
+// Frozen reports whether nothing of the artefact may be altered that is not
+// being disposed of: a hold is in force, or a quarantine of what is not destroyed.
+func (a *Artefact) Frozen() bool {
+	return len(a.Held()) > 0 || slices.ContainsFunc(a.Versions, func(v *CommittedVersion) bool { return len(v.Holds) > 0 })
+}
+
 // wholeHeld reports whether a hold on the artefact as such is in force: it
 // covers versions to come as well.
 func (a *Artefact) wholeHeld() bool {
@@ -218,8 +224,15 @@ func (a *Artefact) applyRelease(e *entry.Entry) error {
 		return refuse(RuleSecondPerson, "%s placed it", h.By)
 	}
 	h.Released = true
+	a.unhold(e, a.Versions, h)
+	return nil
+}
+
+// unhold takes a hold off versions. Taking the last one off an executed version
+// is a death.
+func (a *Artefact) unhold(e *entry.Entry, vs []*CommittedVersion, h *PlacedHold) {
 	death := false
-	for _, v := range a.Versions {
+	for _, v := range vs {
 		before := len(v.Holds)
 		v.Holds = slices.DeleteFunc(v.Holds, func(x *PlacedHold) bool { return x == h })
 		if v.State == Executed && before > 0 && len(v.Holds) == 0 {
@@ -229,34 +242,6 @@ func (a *Artefact) applyRelease(e *entry.Entry) error {
 	if death && a.deviate.on(RuleReleaseDies) {
 		a.died(e)
 	}
-	return nil
-}
-
-func (a *Artefact) applyQuarantine(e *entry.Entry) error {
-	b, err := decode[Quarantine](e)
-	if err != nil {
-		return err
-	}
-	if len(b.Versions) == 0 || len(b.Versions) > MaxNamed {
-		return refuse(RuleBody, "%d versions: 1 to %d", len(b.Versions), MaxNamed)
-	}
-	if err := first(checkSentence("reason", b.Reason, true), checkText("incident", b.Incident, MaxWord)); err != nil {
-		return err
-	}
-	by := a.author(e).Name
-	for _, id := range b.Versions {
-		if a.byVID[id] == nil {
-			return refuse(RuleTarget, "version %s does not exist", id)
-		}
-	}
-	for _, id := range b.Versions {
-		if v := a.byVID[id]; e.Kind == KindClear {
-			v.Quarantined = nil
-		} else if v.Quarantined == nil {
-			v.Quarantined = &PlacedQuarantine{Quarantine: *b, By: by, Time: e.Time}
-		}
-	}
-	return nil
 }
 
 func (a *Artefact) applyEvidence(e *entry.Entry) error {

@@ -53,6 +53,7 @@ const (
 	KindRelease    = "release"
 	KindQuarantine = "quarantine"
 	KindClear      = "clear"
+	KindPermit     = "permit"
 	KindApprove    = "approve"
 	KindAttest     = "attest"
 	KindTransfer   = "transfer"
@@ -74,7 +75,7 @@ var critical = map[string]bool{
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true,
 	KindVersion: true, KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true,
 	KindDestroyed: true, KindPurged: true, KindVerified: false, KindHold: true, KindRelease: true,
-	KindQuarantine: true, KindClear: true, KindApprove: false, KindAttest: false, KindTransfer: false,
+	KindQuarantine: true, KindClear: true, KindPermit: false, KindApprove: false, KindAttest: false, KindTransfer: false,
 	KindSkip: true, KindFence: true,
 }
 
@@ -319,12 +320,6 @@ type (
 	Release struct {
 		ID     canonical.ID `json:"id"`
 		Reason string       `json:"reason"`
-	}
-	// Quarantine denies versions; clear lifts it.
-	Quarantine struct {
-		Versions []canonical.ID `json:"versions"`
-		Reason   string         `json:"reason"`
-		Incident string         `json:"incident,omitempty"`
 	}
 	// Approve is an operator's known-good mark.
 	Approve struct {

@@ -30,7 +30,7 @@ func kinds(t *testing.T) []string {
 // TestCriticality: whatever denies, holds, removes, kills, or decides which
 // keys are used, stops a client that does not know it. The rest is listed here.
 func TestCriticality(t *testing.T) {
-	harmless := []string{state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept, state.KindDisposalRemoved, state.KindCheckpoint, state.KindTransfer}
+	harmless := []string{state.KindPermit, state.KindApprove, state.KindAttest, state.KindVerified, state.KindDisposalAccept, state.KindDisposalRemoved, state.KindCheckpoint, state.KindTransfer}
 	for _, k := range kinds(t) {
 		if got, want := state.Critical(k), !slices.Contains(harmless, k); got != want {
 			t.Errorf("%s: critical %v, want %v", k, got, want)
@@ -206,8 +206,9 @@ var meanings = map[string]string{
 	state.KindVerified:        "records how an attempt to recover what was destroyed ended",
 	state.KindHold:            "freezes versions against disposal",
 	state.KindRelease:         "releases a hold; not who placed it",
-	state.KindQuarantine:      "denies versions to readers",
+	state.KindQuarantine:      "denies versions to readers, and holds them against disposal",
 	state.KindClear:           "lifts a quarantine",
+	state.KindPermit:          "lets somebody else read a version in quarantine, to examine it",
 	state.KindApprove:         "marks a version known good; not who pushed it",
 	state.KindAttest:          "records evidence on a version",
 	state.KindTransfer:        "records that a version is handed over to a new owner, before it is",

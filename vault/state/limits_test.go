@@ -148,6 +148,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindRelease:    state.Release{ID: l.id, Reason: text},
 		state.KindQuarantine: state.Quarantine{Versions: l.ids(state.MaxNamed), Reason: text, Incident: word},
 		state.KindClear:      state.Quarantine{Versions: l.ids(state.MaxNamed), Reason: text, Incident: word},
+		state.KindPermit:     state.Permit{Version: l.id, Reader: short, Until: entry.At(dawn.AddDate(1, 0, 0)), Reason: text},
 		state.KindApprove:    state.Approve{Version: l.id},
 		state.KindAttest:     state.Attest{Version: l.id, Digest: l.digest, Type: word, Result: word, Expires: entry.At(dawn), Document: state.Edge{Artefact: l.digest, Version: l.id, Role: word}},
 		state.KindTransfer:   state.Transfer{Version: l.id, Digest: l.digest, Recipient: l.recipient, Owner: wide(256), Reason: text},

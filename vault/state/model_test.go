@@ -19,6 +19,7 @@ type model struct {
 	current  *modelEpoch
 	versions map[canonical.ID]*modelVersion
 	holds    map[canonical.ID][]canonical.ID // what each hold in force covers; none: everything
+	bad      map[canonical.ID]bool           // in quarantine
 	whole    bool
 	ended    bool
 }
@@ -40,7 +41,7 @@ func (m *model) held(vid canonical.ID) bool {
 			return true
 		}
 	}
-	return false
+	return m.bad[vid]
 }
 
 func (m *model) live(vid canonical.ID) bool {
@@ -87,16 +88,16 @@ func TestRotationFollowsTheModel(t *testing.T) {
 	whole := w.approved(state.DisposalScope{Artefact: id, Whole: true})
 	rapid.Check(t, func(rt *rapid.T) {
 		fork := *w
-		r := &modelRun{T: rt, vids: vids, disposals: disposals, whole: whole, a: fork.register("m", nil), m: &model{versions: map[canonical.ID]*modelVersion{}, holds: map[canonical.ID][]canonical.ID{}}}
+		r := &modelRun{T: rt, vids: vids, disposals: disposals, whole: whole, a: fork.register("m", nil), m: &model{versions: map[canonical.ID]*modelVersion{}, holds: map[canonical.ID][]canonical.ID{}, bad: map[canonical.ID]bool{}}}
 		r.m.current = &modelEpoch{eid: r.a.state.Current.EID, i: 3, c: 3}
 		r.m.epochs = []*modelEpoch{r.m.current}
 		for _, vid := range vids {
 			r.m.versions[vid] = &modelVersion{}
 		}
 		steps := map[string]func(){"intent": r.intent, "candidate": r.candidate, "activate": r.activate, "end": r.end, "push": r.push, "execute": r.execute,
-			"execute whole": r.executeWhole, "cancel": r.cancel, "cancel whole": r.cancelWhole, "hold": r.hold, "release": r.release, "destroyed": r.destroyed}
+			"execute whole": r.executeWhole, "cancel": r.cancel, "cancel whole": r.cancelWhole, "hold": r.hold, "release": r.release, "quarantine": r.quarantine, "clear": r.clear, "destroyed": r.destroyed}
 		weighted := []string{"intent", "candidate", "candidate", "activate", "activate", "activate", "push", "push", "execute", "execute", "cancel",
-			"hold", "release", "destroyed", "execute whole", "cancel whole", "end"}
+			"hold", "release", "quarantine", "clear", "destroyed", "execute whole", "cancel whole", "end"}
 		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
 			steps[rapid.SampledFrom(weighted).Draw(rt, "step")]()
 			r.compare()
@@ -204,6 +205,11 @@ func (r *modelRun) anyHeld() bool {
 			}
 		}
 	}
+	for vid := range r.m.bad {
+		if st := r.m.versions[vid].st; st == 1 || st == 2 {
+			return true
+		}
+	}
 	return false
 }
 
@@ -252,16 +258,34 @@ func (r *modelRun) release() {
 	}
 	_, valid := r.m.holds[id]
 	r.write("cust", state.KindRelease, state.Release{ID: id, Reason: "r"}, valid && !r.m.ended, func() {
-		before := map[canonical.ID]bool{}
-		for vid, v := range r.m.versions {
-			before[vid] = v.st == 2 && r.m.held(vid)
+		r.m.unhold(func() { delete(r.m.holds, id) })
+	})
+}
+
+// unhold lets holds end: for an executed version, with the last one, a death.
+func (m *model) unhold(end func()) {
+	before := map[canonical.ID]bool{}
+	for vid, v := range m.versions {
+		before[vid] = v.st == 2 && m.held(vid)
+	}
+	end()
+	for vid, was := range before {
+		if was && !m.held(vid) {
+			m.death() // R1
 		}
-		delete(r.m.holds, id)
-		for vid, was := range before {
-			if was && !r.m.held(vid) {
-				r.m.death() // R1
-			}
-		}
+	}
+}
+
+// quarantine holds what is not dropped yet, R5.
+func (r *modelRun) quarantine() {
+	vid := r.vid()
+	r.write("op", state.KindQuarantine, state.Quarantine{Versions: []canonical.ID{vid}, Reason: "r"}, !r.m.ended && r.m.versions[vid].st > 0, func() { r.m.bad[vid] = true })
+}
+
+func (r *modelRun) clear() {
+	vid := r.vid()
+	r.write("op2", state.KindClear, state.Quarantine{Versions: []canonical.ID{vid}, Reason: "r"}, !r.m.ended && r.m.bad[vid], func() {
+		r.m.unhold(func() { delete(r.m.bad, vid) })
 	})
 }
 

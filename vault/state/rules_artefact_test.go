@@ -158,6 +158,59 @@ func artefactCases() []ruleCase {
 			return w.register("m", nil).try("op", state.KindQuarantine, state.Quarantine{Versions: []canonical.ID{{1}}, Reason: "r"})
 		}},
 
+		{state.RuleTarget, "a quarantine lifted that is not in force", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			return a.try("op", state.KindClear, state.Quarantine{Versions: []canonical.ID{vid}, Reason: "r"})
+		}},
+		{state.RuleTarget, "a quarantine of what is destroyed", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			a.execute(vid)
+			a.must("run", state.KindActivate, a.activate(a.prepare()))
+			return a.try("op", state.KindQuarantine, state.Quarantine{Versions: []canonical.ID{vid}, Reason: "r"})
+		}},
+		{state.RuleHeld, "in quarantine", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			id := w.approved(state.DisposalScope{Artefact: a.id, Versions: []canonical.ID{vid}})
+			a.quarantine(state.KindQuarantine, vid)
+			return a.try("run", state.KindExecute, state.Execute{Disposal: id, Versions: []canonical.ID{vid}})
+		}},
+		{state.RuleHeld, "out of quarantine, where two of the same ended at once", false, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			vid := a.push()
+			id := w.approved(state.DisposalScope{Artefact: a.id, Versions: []canonical.ID{vid}})
+			a.quarantine(state.KindQuarantine, vid)
+			a.quarantine(state.KindQuarantine, vid)
+			a.quarantine(state.KindClear, vid, vid)
+			return a.try("run", state.KindExecute, state.Execute{Disposal: id, Versions: []canonical.ID{vid}})
+		}},
+		{state.RuleSecondPerson, "a quarantined version to be read by somebody else", false, func(w *world) *state.Void {
+			return w.permit(func(*artefact, *state.Permit) {})
+		}},
+		{state.RuleSecondPerson, "a quarantined version to be read by who permits it", true, func(w *world) *state.Void {
+			return w.permit(func(_ *artefact, b *state.Permit) { b.Reader = "op" })
+		}},
+		{state.RuleTarget, "a permit for nobody", true, func(w *world) *state.Void {
+			return w.permit(func(_ *artefact, b *state.Permit) { b.Reader = "nobody" })
+		}},
+		{state.RuleTarget, "a permit for a suspended member", true, func(w *world) *state.Void {
+			return w.permit(func(*artefact, *state.Permit) { w.suspend("reader") })
+		}},
+		{state.RuleTarget, "a permit to read what is in no quarantine", true, func(w *world) *state.Void {
+			return w.permit(func(a *artefact, b *state.Permit) { a.quarantine(state.KindClear, b.Version) })
+		}},
+		{state.RuleTarget, "a permit to read nothing", true, func(w *world) *state.Void {
+			return w.permit(func(a *artefact, b *state.Permit) { b.Version = w.id() })
+		}},
+		{state.RuleBody, "a permit that is over", true, func(w *world) *state.Void {
+			return w.permit(func(_ *artefact, b *state.Permit) { b.Until = entry.At(w.now) })
+		}},
+		{state.RuleBody, "a permit for no reason", true, func(w *world) *state.Void {
+			return w.permit(func(_ *artefact, b *state.Permit) { b.Reason = "" })
+		}},
+
 		{state.RuleSecondPerson, "approved by somebody else", false, func(w *world) *state.Void {
 			a := w.register("m", nil)
 			return a.try("all", state.KindApprove, state.Approve{Version: a.push()})
@@ -266,6 +319,16 @@ func (a *artefact) more(gid canonical.ID) state.Readers {
 func (a *artefact) quarantine(kind string, vids ...canonical.ID) {
 	a.tb.Helper()
 	a.must("op", kind, state.Quarantine{Versions: vids, Reason: "poisoned"})
+}
+
+// permit lets "reader" read a version in quarantine, after a change to that.
+func (w *world) permit(change func(*artefact, *state.Permit)) *state.Void {
+	w.tb.Helper()
+	a := w.register("m", nil)
+	b := state.Permit{Version: a.push(), Reader: "reader", Until: entry.At(w.now.Add(time.Hour)), Reason: "to examine it"}
+	a.quarantine(state.KindQuarantine, b.Version)
+	change(a, &b)
+	return a.try("op", state.KindPermit, b)
 }
 
 // cutOff registers an artefact whose author's removal has, or lacks, its journal in the cut.

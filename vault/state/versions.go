@@ -45,19 +45,13 @@ type CommittedVersion struct {
 	Transfers     []Transferred // to new owners, in order
 }
 
-// PlacedHold is a hold in force, or released.
+// PlacedHold is a hold in force, or released, or what a quarantine in force
+// amounts to: that has no id and ends with the quarantine.
 type PlacedHold struct {
 	Hold
 	By       string
 	Time     entry.Time
 	Released bool
-}
-
-// PlacedQuarantine is a quarantine in force.
-type PlacedQuarantine struct {
-	Quarantine
-	By   string
-	Time entry.Time
 }
 
 // Evidence is one attestation.
