@@ -263,6 +263,22 @@ func (o *office) pushed() state.Version {
 	return v
 }
 
+// ref names a version of the scratch artefact: a new one for who may do something
+// with it, which root prepares. Others are refused whatever they name.
+func (o *office) ref(may bool, prepare func() state.Version) string {
+	if !may {
+		return "scratch@v1"
+	}
+	return "scratch@sha256:" + prepare().Digest.String()
+}
+
+// quarantined is a version that root has put in quarantine.
+func (o *office) quarantined() state.Version {
+	v := o.pushed()
+	o.must(o.write(o.root, state.KindQuarantine, state.Quarantine{Versions: []canonical.ID{v.VID}, Reason: "test"}))
+	return v
+}
+
 func (o *office) request(versions ...canonical.ID) state.DisposalRequest {
 	scope := state.DisposalScope{Artefact: o.root.scratch.ID, Versions: versions, Whole: len(versions) == 0}
 	return state.DisposalRequest{ID: o.id(), Scope: []state.DisposalScope{scope}, After: entry.At(time.Now()), Plan: o.doc(), Reason: "test"}
@@ -435,11 +451,14 @@ func (o *office) acts() map[string]attempt {
 			o.must(o.write(o.root, state.KindHold, h))
 			return state.Release{ID: h.ID, Reason: "test"}
 		}),
-		state.KindQuarantine: o.library(state.KindQuarantine, func(*person) any { return state.Quarantine{Versions: vid(), Reason: "test"} }),
-		state.KindClear: o.library(state.KindClear, func(*person) any {
-			q := state.Quarantine{Versions: vid(), Reason: "test"}
-			o.must(o.write(o.root, state.KindQuarantine, q))
-			return q
+		state.KindQuarantine: o.command(func(_ *person, may bool) []string {
+			return []string{"quarantine", o.ref(may, o.pushed), "--reason", "test"}
+		}),
+		state.KindClear: o.command(func(_ *person, may bool) []string {
+			return []string{"quarantine", "clear", o.ref(may, o.quarantined), "--reason", "test"}
+		}),
+		state.KindPermit: o.command(func(_ *person, may bool) []string {
+			return []string{"quarantine", "permit", o.ref(may, o.quarantined), "host", "--reason", "test"}
 		}),
 		state.KindApprove: o.library(state.KindApprove, func(*person) any { return state.Approve{Version: vid()[0]} }),
 		state.KindAttest: o.library(state.KindAttest, func(*person) any {

@@ -31,8 +31,8 @@ type Collected struct {
 }
 
 // Collect erases what no entry needs any more, artefact by artefact, and tells
-// about each that had anything. With pretend it changes nothing. A held artefact
-// is passed over: nothing of it may be altered.
+// about each that had anything. With pretend it changes nothing. An artefact
+// with a hold or a quarantine is passed over: nothing of it may be altered.
 //
 // Errors: ErrNotPermitted; ErrIntegrity if references do not verify: of that
 // artefact nothing was erased.
@@ -43,7 +43,7 @@ func (v *Vault) Collect(ctx context.Context, pretend bool) ([]Collected, error) 
 	}
 	var out []Collected
 	err = v.eachArtefact(ctx, func(l *ledger.Artefact, a *state.Artefact) error {
-		if len(a.Held()) > 0 {
+		if a.Frozen() {
 			return nil
 		}
 		if may := v.State().May(v.session.Author(), state.KindCondemn, a.Name, entry.At(v.config.Now())); may != nil {
@@ -88,11 +88,11 @@ func (v *Vault) collect(ctx context.Context, ring *keyring.Ring, a *state.Artefa
 }
 
 // collectReceipts erases receipts that are older than policy keeps logs at most.
-// While a hold is in force it erases none: who took plaintext may be what the case
-// is about, and which version a receipt is of, only its content tells.
+// While a hold or a quarantine is in force it erases none: who took plaintext may be
+// what the case is about, and which version a receipt is of, only its content tells.
 func (v *Vault) collectReceipts(ctx context.Context, a *state.Artefact, pretend bool) (int, error) {
 	most := v.State().Policy.Of(state.Log).Max
-	if most.IsZero() || len(a.Held()) > 0 {
+	if most.IsZero() || a.Frozen() {
 		return 0, nil
 	}
 	var old []string

@@ -13,13 +13,24 @@ import (
 )
 
 // TestCollectReceipts: receipts go when they are older than policy keeps logs at
-// most, and not while a hold is in force.
+// most, and not while a hold or a quarantine is in force.
 func TestCollectReceipts(t *testing.T) {
-	t.Run("held", func(t *testing.T) { collectReceipts(t, true) })
-	t.Run("free", func(t *testing.T) { collectReceipts(t, false) })
+	t.Run("held", func(t *testing.T) {
+		collectReceipts(t, func(v *vault.Vault) error {
+			_, err := v.PlaceHold(t.Context(), vault.Ref{Artefact: "m"}, "case 4711", time.Time{})
+			return err
+		})
+	})
+	t.Run("in quarantine", func(t *testing.T) {
+		collectReceipts(t, func(v *vault.Vault) error {
+			_, err := v.Quarantine(t.Context(), []vault.Ref{{Artefact: "m"}}, "poisoned", "")
+			return err
+		})
+	})
+	t.Run("free", func(t *testing.T) { collectReceipts(t, nil) })
 }
 
-func collectReceipts(t *testing.T, held bool) {
+func collectReceipts(t *testing.T, freeze func(*vault.Vault) error) {
 	p := newPlace(t)
 	p.init(t)
 	v := p.open(t)
@@ -64,8 +75,8 @@ func collectReceipts(t *testing.T, held bool) {
 		t.Errorf("%d receipts are too young", n)
 	}
 	want := 1
-	if held {
-		if _, err := p.open(t).PlaceHold(t.Context(), vault.Ref{Artefact: "m"}, "case 4711", time.Time{}); err != nil {
+	if freeze != nil {
+		if err := freeze(p.open(t)); err != nil {
 			t.Fatal(err)
 		}
 		want = 0

@@ -72,7 +72,7 @@ func (v *Vault) Transfer(ctx context.Context, ref Ref, out string, o TransferOpt
 			}
 		}()
 		labels := map[string]string{"transfer": handover.Fingerprint(o.To.String())}
-		if res.Receipt, err = v.leaveReceipt(ctx, a, cv, labels); err != nil {
+		if res.Receipt, err = v.leaveReceipt(ctx, a, cv, labels, false); err != nil {
 			return nil, fmt.Errorf("handing %s over: %w", name, err)
 		}
 	}

@@ -100,7 +100,7 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		})
 	case state.KindChannel:
 		return line(e, func(b state.Channel) string {
-			return strings.TrimSuffix(fmt.Sprintf("channel %s moved to %s: %s", b.Channel, number(b.To), b.Reason), ": ")
+			return strings.TrimSuffix(fmt.Sprintf("channel %s moved to %s: %s", b.Channel, number(b.To), b.Reason), ": ") + inIncident(b.Incident)
 		})
 	case state.KindCondemn:
 		return line(e, func(b state.Versions) string { return fmt.Sprintf("%d unfinished uploads condemned", len(b.Versions)) })
@@ -124,9 +124,17 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 	case state.KindRelease:
 		return line(e, func(b state.Release) string { return "hold released: " + b.Reason })
 	case state.KindQuarantine:
-		return line(e, func(b state.Quarantine) string { return numbers(b.Versions) + " in quarantine: " + b.Reason })
+		return line(e, func(b state.Quarantine) string {
+			return numbers(b.Versions) + " in quarantine: " + b.Reason + inIncident(b.Incident)
+		})
 	case state.KindClear:
-		return line(e, func(b state.Quarantine) string { return numbers(b.Versions) + " out of quarantine: " + b.Reason })
+		return line(e, func(b state.Quarantine) string {
+			return numbers(b.Versions) + " out of quarantine: " + b.Reason + inIncident(b.Incident)
+		})
+	case state.KindPermit:
+		return line(e, func(b state.Permit) string {
+			return fmt.Sprintf("%s may read %s until %s, in quarantine as it is: %s", b.Reader, number(b.Version), b.Until, b.Reason)
+		})
 	case state.KindApprove:
 		return line(e, func(b state.Approve) string { return number(b.Version) + " approved" })
 	case state.KindAttest:
@@ -145,6 +153,14 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		return fmt.Sprintf("acknowledges vault entry %d", e.Vault.Seq)
 	}
 	return e.Kind
+}
+
+// inIncident says to which incident an act belongs.
+func inIncident(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " (incident " + id + ")"
 }
 
 func line[T any](e *entry.Entry, f func(T) string) string {

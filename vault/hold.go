@@ -87,7 +87,7 @@ func (v *Vault) ReleaseHold(ctx context.Context, id canonical.ID, reason string)
 		}
 		return &h, nil
 	}
-	return nil, fmt.Errorf("no hold %s is in force: %w", id, ErrNotFound)
+	return nil, fmt.Errorf("no hold %s is in force (what a quarantine holds, its end releases): %w", id, ErrNotFound)
 }
 
 // Holds returns the holds in force, by artefact, oldest first.
@@ -109,7 +109,8 @@ func (v *Vault) Holds(ctx context.Context) ([]HoldInfo, error) {
 }
 
 // appendTo appends an entry to the journal of an artefact: what body makes of
-// the fold, again after every lost slot. done sees the fold with the entry.
+// the fold, again after every lost slot; nothing where that is nil. It is asked
+// only if this member may. done sees the fold with the entry.
 func (v *Vault) appendTo(ctx context.Context, name, kind string, body func(*state.Artefact) (any, error), done func(*state.Artefact)) error {
 	op := canonical.NewID()
 	for attempt := 0; ; attempt++ {
@@ -117,11 +118,16 @@ func (v *Vault) appendTo(ctx context.Context, name, kind string, body func(*stat
 		if err != nil {
 			return err
 		}
+		if err := v.State().May(v.session.Author(), kind, a.Name, v.session.Time()); err != nil {
+			return err
+		}
 		b, err := body(a)
 		if err != nil {
 			return err
 		}
-		err = l.Append(ctx, kind, b, op)
+		if b != nil {
+			err = l.Append(ctx, kind, b, op)
+		}
 		if err == nil {
 			done(l.State())
 			return nil

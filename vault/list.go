@@ -23,6 +23,7 @@ type Summary struct {
 	Versions       int // ever committed
 	Live           int
 	Latest         int // number of the newest live version; 0: none
+	Quarantined    int // of the live ones
 	Channels       map[string]int
 	Modified       time.Time // of the last entry
 	Stored         int64     // bytes that its live versions take in storage, shared objects counted once for each
@@ -96,6 +97,9 @@ func summarise(a *state.Artefact) Summary {
 		if cv.State == state.Live {
 			s.Live++
 			s.Stored += cv.Stored
+			if cv.Quarantined != nil {
+				s.Quarantined++
+			}
 		}
 		s.Kind, s.Classification = cv.Version.Kind, cv.Classification
 	}

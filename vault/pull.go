@@ -21,6 +21,9 @@ type PullOptions struct {
 	Force   bool              // replace what is in the way, whose ever it is
 	Labels  map[string]string // for the receipt: pod, node, job
 	Link    bool              // the destination is a link, switched from one tree to the next
+	// Forensic reads a version in quarantine by a permit, and leaves a receipt
+	// whatever policy says and this machine has left before.
+	Forensic bool
 	// Tensors are names, or patterns: these tensors alone, as one file,
 	// transfer.TensorFile. Then there is no Link, Before or After.
 	Tensors []string
@@ -57,7 +60,8 @@ type PullResult struct {
 // Pull copies a version into the directory dest, as transfer.Version.Pull does.
 // Files get their names only once they verified.
 //
-// Errors: ErrNotFound, ErrEmptyMain; ErrDestroyed, ErrRefused; ErrIntegrity,
+// Errors: ErrNotFound, ErrEmptyMain; ErrDestroyed, ErrRefused, also for a
+// quarantine without a permit; ErrIntegrity,
 // which names object and file; ErrOverwrite, ErrNoExchange, ErrNotLink, ErrName,
 // ErrChanged, of dest; ErrNotPermitted for a member that is no reader; ErrNoTensor; those of
 // storage, keeper, Before and After.
@@ -69,13 +73,17 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	if err != nil {
 		return nil, err
 	}
-	if err := checkUsable(a.Name, cv); err != nil {
+	usable := checkUsable
+	if o.Forensic {
+		usable = v.checkForensic
+	}
+	if err := usable(a.Name, cv); err != nil {
 		return nil, err
 	}
 	if err := v.checkFresh(a.ID.String(), "pulling "+cv.Ref(a.Name)); err != nil {
 		return nil, err
 	}
-	left, err := v.leaveReceipt(ctx, a, cv, o.Labels)
+	left, err := v.leaveReceipt(ctx, a, cv, o.Labels, o.Forensic)
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
 	}

@@ -25,19 +25,22 @@ const (
 
 // leaveReceipt leaves a receipt of a pull that is about to begin, as policy asks.
 // One for each version, machine and set of labels is enough: the receipt says
-// who holds plaintext. Errors: those of the store, if policy requires a receipt.
-func (v *Vault) leaveReceipt(ctx context.Context, a *state.Artefact, cv *state.CommittedVersion, labels map[string]string) (string, error) {
+// who holds plaintext. always leaves one whatever policy says. Errors: those of the store, if a receipt is required.
+func (v *Vault) leaveReceipt(ctx context.Context, a *state.Artefact, cv *state.CommittedVersion, labels map[string]string, always bool) (string, error) {
 	r := receipt.Receipt{ID: canonical.NewID(), Artefact: a.ID, Version: cv.VID, Digest: cv.Digest, By: v.session.Author(), Time: entry.At(v.config.Now()),
 		Host: v.config.Host, Labels: labels}
 	if err := r.Check(); err != nil {
 		return "", err
 	}
 	mode := v.State().Policy.ReceiptMode(cv.Classification)
+	if always {
+		mode = state.ReceiptsRequired
+	}
 	if mode == state.ReceiptsOff {
 		return ReceiptOff, nil
 	}
 	mark := receiptMark(r)
-	if v.session.Cache != nil {
+	if v.session.Cache != nil && !always {
 		if _, left := v.session.Cache.Get(mark); left {
 			return ReceiptEarlier, nil
 		}
@@ -53,7 +56,7 @@ func (v *Vault) leaveReceipt(ctx context.Context, a *state.Artefact, cv *state.C
 		}
 		return ReceiptLeft, nil
 	case mode == state.ReceiptsRequired || ctx.Err() != nil:
-		return "", fmt.Errorf("leaving a receipt, which policy requires: %w", err)
+		return "", fmt.Errorf("leaving a receipt, which is required: %w", err)
 	}
 	return ReceiptFailed, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/custody"
@@ -42,13 +41,7 @@ func (v *Vault) Show(ctx context.Context, ref Ref) (*VersionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &VersionInfo{CommittedVersion: *cv, Artefact: a.Name, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}
-	for name, p := range a.Channels {
-		if p.To == cv.VID {
-			info.Channels = append(info.Channels, name)
-		}
-	}
-	slices.Sort(info.Channels)
+	info := &VersionInfo{CommittedVersion: *cv, Artefact: a.Name, Head: pinOf(a), Freshness: v.freshness(a.ID.String()), Channels: channelsTo(a, cv.VID)}
 	if err := checkUsable(a.Name, cv); err != nil {
 		info.Sealed, info.Why = true, err.Error()
 		return info, nil
