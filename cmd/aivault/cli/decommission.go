@@ -126,6 +126,8 @@ type artefactStateJSON struct {
 	Whole    bool     `json:"whole"`
 	Versions []int    `json:"versions"`
 	Holds    []string `json:"holds"`
+	// Quarantined: a quarantine keeps some of the versions.
+	Quarantined bool `json:"quarantined"`
 }
 
 func stateOf(s *disposal.Status) stateJSON {
@@ -143,6 +145,10 @@ func stateOf(s *disposal.Status) stateJSON {
 			x.Versions = append(x.Versions, v.Number)
 		}
 		for _, h := range a.Held {
+			if h.ID.IsZero() {
+				x.Quarantined = true
+				continue
+			}
 			x.Holds = append(x.Holds, h.ID.String())
 		}
 		out.Artefacts = append(out.Artefacts, x)

@@ -30,6 +30,7 @@ type summaryJSON struct {
 	State          string         `json:"state"`
 	Versions       int            `json:"versions"`
 	Live           int            `json:"live"`
+	Quarantined    int            `json:"quarantined"`
 	Latest         int            `json:"latest,omitempty"`
 	Channels       map[string]int `json:"channels"`
 	Modified       time.Time      `json:"modified"`
@@ -47,12 +48,20 @@ func runList(ctx context.Context, c *call) error {
 	}
 	return table(c.out, all,
 		func(s vault.Summary) any {
-			return summaryJSON{c.out.schema(), freshness, s.Artefact, s.Kind, s.Classification, s.State, s.Versions, s.Live, s.Latest, s.Channels, s.Modified.UTC(), s.Stored}
+			return summaryJSON{c.out.schema(), freshness, s.Artefact, s.Kind, s.Classification, s.State, s.Versions, s.Live, s.Quarantined, s.Latest, s.Channels, s.Modified.UTC(), s.Stored}
 		},
 		[]string{"ARTEFACT", "KIND", "STATE", "LATEST", "LIVE", "CHANNELS", "STORED", "MODIFIED"},
 		func(s vault.Summary) []string {
-			return []string{s.Artefact, orDash(s.Kind), s.State, versionText(s.Latest), fmt.Sprint(s.Live), channelsText(s.Channels), bytesText(s.Stored), timeText(s.Modified)}
+			return []string{s.Artefact, orDash(s.Kind), stateText(s), versionText(s.Latest), fmt.Sprint(s.Live), channelsText(s.Channels), bytesText(s.Stored), timeText(s.Modified)}
 		})
+}
+
+// stateText is the state, with what of it is in quarantine.
+func stateText(s vault.Summary) string {
+	if s.Quarantined == 0 {
+		return s.State
+	}
+	return fmt.Sprintf("%s, %d in quarantine", s.State, s.Quarantined)
 }
 
 // versionText is "v7", "-" for 0.

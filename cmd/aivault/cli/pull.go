@@ -22,6 +22,7 @@ func pullCommand() *command {
 			boolFlag("link", "make DEST a link to a tree beside it, and switch it to the new one at once"),
 			textFlag("exec-before", "CMD", "what sh runs before DEST changes, if it does; unless it succeeds nothing is changed; it finds AIVAULT_REF, AIVAULT_DIGEST and AIVAULT_DEST, and where whole trees are exchanged AIVAULT_OLD and AIVAULT_NEW, where they stand"),
 			textFlag("exec-after", "CMD", "what sh runs after DEST has changed, with the same variables; AIVAULT_OLD is removed afterwards; if it fails, so does aivault, and DEST stays as it is now"),
+			boolFlag("forensic", "read a version in quarantine, as aivault quarantine permit has allowed you to; it always leaves a receipt"),
 			listFlag("label", "NAME=VALUE", "a label for the receipt, such as a pod or a job; may be repeated"),
 		),
 		json: pullJSON{},
@@ -67,7 +68,7 @@ func runPull(ctx context.Context, c *call) error {
 	res, err := v.Pull(ctx, ref, c.args[1], vault.PullOptions{
 		Include: c.flags.StringSlice("include"), Exclude: c.flags.StringSlice("exclude"), Force: c.flags.Bool("force"), Link: c.flags.Bool("link"), Labels: labels,
 		Before: c.hook("exec-before"), After: c.hook("exec-after"),
-		Tensors: c.flags.StringSlice("tensor"),
+		Tensors: c.flags.StringSlice("tensor"), Forensic: c.flags.Bool("forensic"),
 	})
 	if err != nil {
 		return err

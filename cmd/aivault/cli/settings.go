@@ -18,6 +18,7 @@ import (
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
 	"github.com/aivault/aivault/vault/transfer"
 )
 
@@ -44,6 +45,7 @@ type settings struct {
 	jobs     int    // 0: found by measuring
 	rate     int64  // bytes a second; 0: no limit
 	stateDir string // "" where this user has no place for it
+	incident string // that what is put on record belongs to; "": none
 
 	from []origin // in the order of the table
 }
@@ -137,6 +139,14 @@ func globalSettings() []setting {
 			set: func(s *settings, v string) (err error) { s.rate, err = parseRate(v); return err }},
 		{name: "state-dir", value: "DIR", found: defaultStateDir, usage: "where this machine remembers what it has seen; if that cannot be written, reading goes on with a warning; without it, a directory of this user's",
 			set: func(s *settings, v string) error { s.stateDir = v; return nil }},
+		{name: "incident", value: "ID", usage: "the incident that an act belongs to, for the record: of quarantine and quarantine clear",
+			set: func(s *settings, v string) error {
+				if len(v) > state.MaxWord || printable(v) != v {
+					return fmt.Errorf("%q is no id of an incident: at most %d bytes, on one line", v, state.MaxWord)
+				}
+				s.incident = v
+				return nil
+			}},
 	}
 }
 

@@ -37,6 +37,22 @@ type holdJSON struct {
 	Reason string    `json:"reason"`
 }
 
+type permittedJSON struct {
+	Member string    `json:"member"`
+	Until  time.Time `json:"until"`
+	By     string    `json:"by"`
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
+}
+
+type quarantineStateJSON struct {
+	By       string          `json:"by"`
+	Time     time.Time       `json:"time"`
+	Reason   string          `json:"reason"`
+	Incident string          `json:"incident,omitempty"`
+	Permits  []permittedJSON `json:"permits"`
+}
+
 type evidenceJSON struct {
 	Type   string    `json:"type"`
 	Result string    `json:"result"`
@@ -55,35 +71,35 @@ type sourceJSON struct {
 }
 
 type showJSON struct {
-	Schema         string            `json:"schema"`
-	Freshness      string            `json:"freshness"`
-	Artefact       string            `json:"artefact"`
-	Version        int               `json:"version"`
-	Ref            string            `json:"ref"`
-	Digest         string            `json:"digest"`
-	ID             string            `json:"id"`
-	State          string            `json:"state"`
-	Channels       []string          `json:"channels"`
-	Kind           string            `json:"kind"`
-	Classification string            `json:"classification"`
-	Labels         map[string]string `json:"labels"`
-	Sources        []sourceJSON      `json:"sources"`
-	By             string            `json:"by"`
-	Time           time.Time         `json:"time"`
-	Stored         int64             `json:"stored_bytes"`
-	Uploaded       int64             `json:"uploaded_bytes"`
-	Disposal       string            `json:"disposal,omitempty"`
-	DestroyedTime  *time.Time        `json:"destroyed_time,omitempty"`
-	Quarantine     *holdJSON         `json:"quarantine,omitempty"`
-	Holds          []holdJSON        `json:"holds"`
-	Approvals      []approvalJSON    `json:"approvals"`
-	Evidence       []evidenceJSON    `json:"evidence"`
-	Sealed         bool              `json:"sealed"`
-	Why            string            `json:"why,omitempty"`
-	FileCount      int64             `json:"file_count,omitempty"`
-	Bytes          int64             `json:"bytes,omitempty"`
-	Files          []fileJSON        `json:"files,omitempty"`
-	Head           string            `json:"head"`
+	Schema         string               `json:"schema"`
+	Freshness      string               `json:"freshness"`
+	Artefact       string               `json:"artefact"`
+	Version        int                  `json:"version"`
+	Ref            string               `json:"ref"`
+	Digest         string               `json:"digest"`
+	ID             string               `json:"id"`
+	State          string               `json:"state"`
+	Channels       []string             `json:"channels"`
+	Kind           string               `json:"kind"`
+	Classification string               `json:"classification"`
+	Labels         map[string]string    `json:"labels"`
+	Sources        []sourceJSON         `json:"sources"`
+	By             string               `json:"by"`
+	Time           time.Time            `json:"time"`
+	Stored         int64                `json:"stored_bytes"`
+	Uploaded       int64                `json:"uploaded_bytes"`
+	Disposal       string               `json:"disposal,omitempty"`
+	DestroyedTime  *time.Time           `json:"destroyed_time,omitempty"`
+	Quarantine     *quarantineStateJSON `json:"quarantine,omitempty"`
+	Holds          []holdJSON           `json:"holds"`
+	Approvals      []approvalJSON       `json:"approvals"`
+	Evidence       []evidenceJSON       `json:"evidence"`
+	Sealed         bool                 `json:"sealed"`
+	Why            string               `json:"why,omitempty"`
+	FileCount      int64                `json:"file_count,omitempty"`
+	Bytes          int64                `json:"bytes,omitempty"`
+	Files          []fileJSON           `json:"files,omitempty"`
+	Head           string               `json:"head"`
 }
 
 func runShow(ctx context.Context, c *call) error {
@@ -126,7 +142,10 @@ func versionJSONOf(info *vault.VersionInfo) showJSON {
 		o.DestroyedTime = &t
 	}
 	if q := info.Quarantined; q != nil {
-		o.Quarantine = &holdJSON{q.By, q.Time.UTC(), q.Reason}
+		o.Quarantine = &quarantineStateJSON{q.By, q.Time.UTC(), q.Reason, q.Incident, []permittedJSON{}}
+		for _, p := range q.Permits {
+			o.Quarantine.Permits = append(o.Quarantine.Permits, permittedJSON{p.Reader, p.Until.UTC(), p.By, p.Time.UTC(), p.Reason})
+		}
 	}
 	for _, h := range info.Holds {
 		o.Holds = append(o.Holds, holdJSON{h.By, h.Time.UTC(), h.Reason})
@@ -174,7 +193,14 @@ func showVersion(w io.Writer, o showJSON) {
 		line("Destroyed", timeText(*o.DestroyedTime))
 	}
 	if q := o.Quarantine; q != nil {
-		line("Quarantine", fmt.Sprintf("%s by %s: %s", timeText(q.Time), q.By, q.Reason))
+		of := ""
+		if q.Incident != "" {
+			of = ", incident " + q.Incident
+		}
+		line("Quarantine", fmt.Sprintf("%s by %s%s: %s", timeText(q.Time), q.By, of, q.Reason))
+		for _, p := range q.Permits {
+			line("Permit", fmt.Sprintf("%s may read it until %s, says %s: %s", p.Member, timeText(p.Until), p.By, p.Reason))
+		}
 	}
 	for _, h := range o.Holds {
 		line("Hold", fmt.Sprintf("%s by %s: %s", timeText(h.Time), h.By, h.Reason))

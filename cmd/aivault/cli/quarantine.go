@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/aivault/aivault/cmd/aivault/cli/naming"
+	"github.com/aivault/aivault/vault"
+)
+
+func quarantineCommand() *command {
+	return &command{
+		name: "quarantine", args: "REF…", usage: "deny versions to all who read, at once",
+		about: "For operators. A version in quarantine cannot be pulled (exit code 15), handed over, or be what a channel moves to, and counts as held against disposal. Nothing is deleted, and no channel moves. " +
+			"For REF, - stands for references from stdin, one a line. All of them are looked up before anything is written; if a run breaks off, the same again does the rest.",
+		example: "aivault quarantine fraud-detector@v3 fraud-detector@v4 --reason 'poisoned training data' --incident INC-4711\naivault quarantine - --reason 'see INC-4711' < suspects.txt",
+		flags:   flagList(textFlag("reason", "TEXT", "why, for the record")),
+		json:    quarantineJSON{}, run: runQuarantine,
+		sub: []*command{
+			{
+				name: "clear", args: "REF…", usage: "lift a quarantine",
+				about:   "For operators. For REF, - stands for references from stdin, one a line. Who holds it for another reason places a hold.",
+				example: "aivault quarantine clear fraud-detector@v4 --reason 'trained before the poisoning'",
+				flags:   flagList(textFlag("reason", "TEXT", "why, for the record")),
+				json:    quarantineJSON{}, run: runQuarantineClear,
+			},
+			{
+				name: "permit", args: "REF MEMBER", usage: "let somebody else read a version in quarantine, to examine it",
+				about:   "It takes two: the operator who permits it, and another member who reads, with aivault pull --forensic, until the time is over or the quarantine is lifted. It gives no key: MEMBER must read the artefact as it is.",
+				example: "aivault quarantine permit fraud-detector@v3 carol --until P2D --reason 'find the trigger'",
+				flags: flagList(
+					textFlag("reason", "TEXT", "why, for the record"),
+					textFlag("until", "TIME", "until when: a date, or a duration from now (default P1D)"),
+				),
+				json: permitJSON{}, run: runQuarantinePermit,
+			},
+		},
+	}
+}
+
+type quarantinedJSON struct {
+	Ref      string   `json:"ref"`
+	Artefact string   `json:"artefact"`
+	Version  int      `json:"version"`
+	Changed  bool     `json:"changed"`
+	Channels []string `json:"channels"`
+	Head     string   `json:"head"`
+}
+
+type quarantineJSON struct {
+	Schema    string            `json:"schema"`
+	Changed   bool              `json:"changed"`
+	Freshness string            `json:"freshness"`
+	Reason    string            `json:"reason"`
+	Incident  string            `json:"incident,omitempty"`
+	Versions  []quarantinedJSON `json:"versions"`
+}
+
+type permitJSON struct {
+	Schema    string    `json:"schema"`
+	Changed   bool      `json:"changed"`
+	Freshness string    `json:"freshness"`
+	Ref       string    `json:"ref"`
+	Member    string    `json:"member"`
+	Until     time.Time `json:"until"`
+	Reason    string    `json:"reason"`
+	Head      string    `json:"head"`
+}
+
+func runQuarantine(ctx context.Context, c *call) error {
+	return c.quarantine(ctx, (*vault.Vault).Quarantine, "in quarantine")
+}
+
+func runQuarantineClear(ctx context.Context, c *call) error {
+	return c.quarantine(ctx, (*vault.Vault).Clear, "in no quarantine")
+}
+
+func (c *call) quarantine(ctx context.Context, act func(*vault.Vault, context.Context, []vault.Ref, string, string) ([]vault.QuarantineInfo, error), now string) error {
+	reason, err := c.reason()
+	if err != nil {
+		return err
+	}
+	addressed, refs, err := c.references()
+	if err != nil {
+		return err
+	}
+	v, err := c.open(ctx, addressed)
+	if err != nil {
+		return err
+	}
+	done, failed := act(v, ctx, refs, reason, c.set.incident)
+	if failed != nil && len(done) == 0 {
+		return failed
+	}
+	object := quarantineJSON{Schema: c.out.schema(), Freshness: v.Freshness(), Reason: reason, Incident: c.set.incident, Versions: []quarantinedJSON{}}
+	names := make([]string, len(done))
+	for i, q := range done {
+		names[i] = q.Ref()
+		object.Changed = object.Changed || q.Changed
+		object.Versions = append(object.Versions, quarantinedJSON{q.Ref(), q.Artefact, q.Version, q.Changed, q.Channels, q.Head.String()})
+	}
+	err = c.out.result(object, strings.Join(names, " "), func(w io.Writer) {
+		for _, q := range done {
+			was := ""
+			if !q.Changed {
+				was = " already"
+			}
+			fmt.Fprintf(w, "%s is %s%s\n", printable(q.Ref()), now, was)
+			for _, channel := range q.Channels {
+				fmt.Fprintf(w, "  channel %s points to it\n", printable(channel))
+			}
+		}
+	})
+	switch {
+	case failed != nil:
+		return errors.Join(failed, err)
+	case err == nil && !object.Changed:
+		return c.unchanged()
+	}
+	return err
+}
+
+// references reads the references that are given, or one a line from stdin, and
+// the vault that they name, which must be one.
+func (c *call) references() (addressed string, refs []vault.Ref, err error) {
+	words := c.args
+	if len(words) == 1 && words[0] == "-" {
+		if words, err = lines(c.sys.stdin); err != nil {
+			return "", nil, err
+		}
+		if len(words) == 0 {
+			return "", nil, usage("stdin names no reference")
+		}
+	}
+	for i, word := range words {
+		at, ref, err := naming.ParseRef(word)
+		if err != nil {
+			return "", nil, err
+		}
+		if i > 0 && at != addressed {
+			return "", nil, usage("%q and %q name different vaults", words[0], word)
+		}
+		addressed, refs = at, append(refs, ref)
+	}
+	return addressed, refs, nil
+}
+
+// maxReferences bounds what is read from stdin.
+const maxReferences = 100_000
+
+// lines returns the lines of r that are not blank.
+func lines(r io.Reader) ([]string, error) {
+	var out []string
+	s := bufio.NewScanner(r)
+	for s.Scan() {
+		if text := strings.TrimSpace(s.Text()); text != "" {
+			out = append(out, text)
+		}
+		if len(out) > maxReferences {
+			return nil, usage("stdin names more than %d references", maxReferences)
+		}
+	}
+	if err := s.Err(); err != nil {
+		return nil, usage("reading references from stdin: %w", err)
+	}
+	return out, nil
+}
+
+func runQuarantinePermit(ctx context.Context, c *call) error {
+	addressed, ref, err := naming.ParseRef(c.args[0])
+	if err != nil {
+		return err
+	}
+	reason, err := c.reason()
+	if err != nil {
+		return err
+	}
+	until, err := c.when("until")
+	if err != nil {
+		return err
+	}
+	if until.IsZero() {
+		until = c.sys.now().Add(24 * time.Hour)
+	}
+	if !until.After(c.sys.now()) {
+		return usage("--until: that time is over")
+	}
+	v, err := c.open(ctx, addressed)
+	if err != nil {
+		return err
+	}
+	p, err := v.Permit(ctx, ref, c.args[1], reason, until)
+	if err != nil {
+		return err
+	}
+	object := permitJSON{c.out.schema(), true, v.Freshness(), fmt.Sprintf("%s@v%d", p.Artefact, p.Version), p.Reader, p.Until.UTC().Truncate(time.Second), reason, p.Head.String()}
+	return c.out.result(object, object.Ref, func(w io.Writer) {
+		fmt.Fprintf(w, "%s may read %s until %s: aivault pull %s DEST --forensic\n", printable(p.Reader), printable(object.Ref), timeText(p.Until), printable(object.Ref))
+	})
+}
