@@ -52,9 +52,10 @@ vault/ledger                    = backends crypto/canonical crypto/dsse crypto/r
 vault/keyring                   = backends crypto/canonical crypto/custody crypto/dsse crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/ledger
 vault/transfer                  = backends crypto/canonical crypto/dsse crypto/redact crypto/seal vault/codec vault/entry vault/gear vault/state vault/manifest vault/modelfile vault/chunk
 vault/receipt                   = backends crypto/canonical crypto/dsse crypto/seal vault/entry vault/state vault/ledger
+vault/evidence                  = crypto/canonical crypto/dsse vault/entry vault/state
 vault/handover                  = crypto/canonical crypto/seal vault/entry vault/state vault/manifest vault/transfer
 vault/disposal                  = backends crypto/canonical crypto/custody crypto/dsse vault/entry vault/state vault/journal vault/ledger vault/manifest vault/keyring vault/receipt vault/handover vault/checkpoint
-vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/handover vault/disposal vault/transfer vault/checkpoint
+vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/evidence vault/handover vault/disposal vault/transfer vault/checkpoint
 vault/vaulttest                 *
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *

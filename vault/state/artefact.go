@@ -267,8 +267,12 @@ func (a *Artefact) apply(e *entry.Entry) error {
 		return a.applyClear(e)
 	case KindPermit:
 		return a.applyPermit(e)
-	case KindApprove, KindAttest, KindVerified:
-		return a.applyEvidence(e)
+	case KindApprove:
+		return a.applyApprove(e)
+	case KindAttest:
+		return a.applyAttest(e)
+	case KindVerified:
+		return a.applyVerified(e)
 	case KindTransfer:
 		return a.applyTransfer(e)
 	}

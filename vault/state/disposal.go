@@ -244,54 +244,21 @@ func (a *Artefact) unhold(e *entry.Entry, vs []*CommittedVersion, h *PlacedHold)
 	}
 }
 
-func (a *Artefact) applyEvidence(e *entry.Entry) error {
-	by := a.author(e).Name
-	switch e.Kind {
-	case KindApprove:
-		b, err := decode[Approve](e)
-		if err != nil {
-			return err
-		}
-		v := a.byVID[b.Version]
-		if v == nil {
-			return refuse(RuleTarget, "version %s does not exist", b.Version)
-		}
-		if v.By == by {
-			return refuse(RuleSecondPerson, "%s pushed it", by)
-		}
-		if slices.ContainsFunc(v.Approvals, func(ap Approval) bool { return ap.By == by }) {
-			return refuse(RuleUnused, "%s approved it already", by)
-		}
-		v.Approvals = append(v.Approvals, Approval{By: by, Time: e.Time})
-	case KindAttest:
-		b, err := decode[Attest](e)
-		if err != nil {
-			return err
-		}
-		v := a.byVID[b.Version]
-		if v == nil || v.Digest != b.Digest {
-			return refuse(RuleTarget, "version %s with digest %s does not exist", b.Version, b.Digest)
-		}
-		if err := first(checkWord("type", b.Type), checkWord("result", b.Result)); err != nil {
-			return err
-		}
-		v.Evidence = append(v.Evidence, Evidence{Attest: *b, By: by, Time: e.Time})
-	default:
-		b, err := decode[Verified](e)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains([]string{"verified", "inconclusive", "failed"}, b.Result) {
-			return refuse(RuleBody, "result %q", b.Result)
-		}
-		if a.Vault.Disposal(b.Disposal) == nil {
-			return refuse(RuleTarget, "there is no disposal %s", b.Disposal)
-		}
-		if err := checkDocument(b.Report); err != nil {
-			return err
-		}
-		a.attacks[b.Disposal] = append(a.attacks[b.Disposal], &Attack{Verified: *b, By: by, At: e.Position(), Time: e.Time})
+func (a *Artefact) applyVerified(e *entry.Entry) error {
+	b, err := decode[Verified](e)
+	if err != nil {
+		return err
 	}
+	if !slices.Contains([]string{"verified", "inconclusive", "failed"}, b.Result) {
+		return refuse(RuleBody, "result %q", b.Result)
+	}
+	if a.Vault.Disposal(b.Disposal) == nil {
+		return refuse(RuleTarget, "there is no disposal %s", b.Disposal)
+	}
+	if err := checkDocument(b.Report); err != nil {
+		return err
+	}
+	a.attacks[b.Disposal] = append(a.attacks[b.Disposal], &Attack{Verified: *b, By: a.author(e).Name, At: e.Position(), Time: e.Time})
 	return nil
 }
 

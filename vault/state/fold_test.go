@@ -104,10 +104,12 @@ func (a *artefact) body(kind string) any {
 		return state.Release{ID: hold, Reason: "r"}
 	case state.KindQuarantine, state.KindClear:
 		return state.Quarantine{Versions: vids, Reason: "r"}
+	case state.KindPermit:
+		return state.Permit{Version: vid, Reader: "reader", Until: entry.At(w.now.Add(time.Hour)), Reason: "r"}
 	case state.KindApprove:
 		return state.Approve{Version: vid}
 	case state.KindAttest:
-		b := state.Attest{Version: vid, Type: "drill", Result: "pass"}
+		b := state.Attest{Version: vid, Type: "drill", Result: "pass", Statement: a.doc()}
 		if v := a.state.Version(vid); v != nil {
 			b.Digest = v.Digest
 		}

@@ -321,19 +321,6 @@ type (
 		ID     canonical.ID `json:"id"`
 		Reason string       `json:"reason"`
 	}
-	// Approve is an operator's known-good mark.
-	Approve struct {
-		Version canonical.ID `json:"version"`
-	}
-	// Attest binds evidence to exactly one version digest.
-	Attest struct {
-		Version  canonical.ID     `json:"version"`
-		Digest   canonical.Digest `json:"digest"`
-		Type     string           `json:"type"`
-		Result   string           `json:"result"`
-		Expires  entry.Time       `json:"expires,omitzero"`
-		Document Edge             `json:"document,omitzero"`
-	}
 	// Fence says that its author has read the vault head it cites; nothing more.
 	Fence struct {
 		Cut canonical.Digest `json:"cut,omitzero"`

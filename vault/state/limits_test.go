@@ -150,7 +150,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindClear:      state.Quarantine{Versions: l.ids(state.MaxNamed), Reason: text, Incident: word},
 		state.KindPermit:     state.Permit{Version: l.id, Reader: short, Until: entry.At(dawn.AddDate(1, 0, 0)), Reason: text},
 		state.KindApprove:    state.Approve{Version: l.id},
-		state.KindAttest:     state.Attest{Version: l.id, Digest: l.digest, Type: word, Result: word, Expires: entry.At(dawn), Document: state.Edge{Artefact: l.digest, Version: l.id, Role: word}},
+		state.KindAttest:     state.Attest{Version: l.id, Digest: l.digest, Type: "risk-assessment", Name: word, Result: state.Pass, Expires: entry.At(dawn.AddDate(1, 0, 0)), Statement: l.doc(), Document: state.Document{Artefact: l.digest, Version: l.id, Digest: l.digest}},
 		state.KindTransfer:   state.Transfer{Version: l.id, Digest: l.digest, Recipient: l.recipient, Owner: wide(256), Reason: text},
 		state.KindSkip: entry.Skip{Reason: text, Slots: repeat(entry.MaxSkipped, func(i int) entry.SkippedSlot {
 			return entry.SkippedSlot{Seq: entry.MaxSeq - entry.MaxSkipped + uint64(i), SHA256: l.digest}

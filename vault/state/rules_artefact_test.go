@@ -77,7 +77,7 @@ func artefactCases() []ruleCase {
 		}},
 		{state.RuleEnded, "evidence", true, func(w *world) *state.Void {
 			a, vid, _ := w.end()
-			return a.try("op", state.KindAttest, state.Attest{Version: vid, Digest: a.state.Version(vid).Digest, Type: "drill", Result: "pass"})
+			return a.try("op", state.KindAttest, state.Attest{Version: vid, Digest: a.state.Version(vid).Digest, Type: "drill", Result: "pass", Statement: a.doc()})
 		}},
 		{state.RuleEnded, "a cancel", true, func(w *world) *state.Void {
 			a, _, id := w.end()
@@ -231,17 +231,34 @@ func artefactCases() []ruleCase {
 			return w.register("m", nil).try("op", state.KindApprove, state.Approve{Version: canonical.ID{1}})
 		}},
 		{state.RuleTarget, "attested", false, func(w *world) *state.Void {
-			a := w.register("m", nil)
-			vid := a.push()
-			return a.try("dev", state.KindAttest, state.Attest{Version: vid, Digest: a.state.Version(vid).Digest, Type: "evaluation", Result: "pass", Expires: entry.At(w.now.Add(time.Hour))})
+			return w.attest(func(a *artefact, b *state.Attest) {})
+		}},
+		{state.RuleTarget, "attested, with a name, an end and a document", false, func(w *world) *state.Void {
+			return w.attest(func(a *artefact, b *state.Attest) {
+				b.Name, b.Expires = "robustness", entry.At(w.now.Add(time.Hour))
+				b.Document = state.Document{Artefact: a.digest(), Version: w.id(), Digest: a.digest()}
+			})
 		}},
 		{state.RuleTarget, "attested: another digest", true, func(w *world) *state.Void {
-			a := w.register("m", nil)
-			return a.try("dev", state.KindAttest, state.Attest{Version: a.push(), Digest: a.digest(), Type: "evaluation", Result: "pass"})
+			return w.attest(func(a *artefact, b *state.Attest) { b.Digest = a.digest() })
 		}},
 		{state.RuleTarget, "attested: nothing", true, func(w *world) *state.Void {
-			a := w.register("m", nil)
-			return a.try("dev", state.KindAttest, state.Attest{Version: a.world.id(), Digest: a.digest(), Type: "evaluation", Result: "pass"})
+			return w.attest(func(a *artefact, b *state.Attest) { b.Version = w.id() })
+		}},
+		{state.RuleBody, "attested: no type that there is", true, func(w *world) *state.Void {
+			return w.attest(func(a *artefact, b *state.Attest) { b.Type = "horoscope" })
+		}},
+		{state.RuleBody, "attested: no result that there is", true, func(w *world) *state.Void {
+			return w.attest(func(a *artefact, b *state.Attest) { b.Result = "splendid" })
+		}},
+		{state.RuleBody, "attested: it expires at once", true, func(w *world) *state.Void {
+			return w.attest(func(a *artefact, b *state.Attest) { b.Expires = entry.At(w.now) })
+		}},
+		{state.RuleBody, "attested: without a statement", true, func(w *world) *state.Void {
+			return w.attest(func(a *artefact, b *state.Attest) { b.Statement = state.Object{} })
+		}},
+		{state.RuleBody, "attested: half a document", true, func(w *world) *state.Void {
+			return w.attest(func(a *artefact, b *state.Attest) { b.Document.Version = w.id() })
 		}},
 		{state.RuleTarget, "handed over", false, func(w *world) *state.Void {
 			a := w.register("m", nil)
@@ -319,6 +336,16 @@ func (a *artefact) more(gid canonical.ID) state.Readers {
 func (a *artefact) quarantine(kind string, vids ...canonical.ID) {
 	a.tb.Helper()
 	a.must("op", kind, state.Quarantine{Versions: vids, Reason: "poisoned"})
+}
+
+// attest attests to a version, after a change to what is said.
+func (w *world) attest(change func(*artefact, *state.Attest)) *state.Void {
+	w.tb.Helper()
+	a := w.register("m", nil)
+	vid := a.push()
+	b := state.Attest{Version: vid, Digest: a.state.Version(vid).Digest, Type: state.Evaluation, Result: state.Pass, Statement: a.doc()}
+	change(a, &b)
+	return a.try("dev", state.KindAttest, b)
 }
 
 // permit lets "reader" read a version in quarantine, after a change to that.

@@ -260,11 +260,11 @@ func bodyCases() []ruleCase {
 		{"clear without a reason", "op", state.KindClear, func(a *artefact) any { return state.Quarantine{Versions: ids(a, 1)} }},
 		{"evidence of no type", "op", state.KindAttest, func(a *artefact) any {
 			v := a.push()
-			return state.Attest{Version: v, Digest: a.state.Version(v).Digest, Result: "pass"}
+			return state.Attest{Version: v, Digest: a.state.Version(v).Digest, Result: "pass", Statement: a.doc()}
 		}},
-		{"evidence with a long result", "op", state.KindAttest, func(a *artefact) any {
+		{"evidence with a long name", "op", state.KindAttest, func(a *artefact) any {
 			v := a.push()
-			return state.Attest{Version: v, Digest: a.state.Version(v).Digest, Type: "drill", Result: word}
+			return state.Attest{Version: v, Digest: a.state.Version(v).Digest, Type: "drill", Result: "pass", Name: word, Statement: a.doc()}
 		}},
 		{"handed over to nobody", "cust", state.KindTransfer, transfer(func(b *state.Transfer) { b.Recipient = "" })},
 		{"handed over to a long recipient", "cust", state.KindTransfer, transfer(func(b *state.Transfer) { b.Recipient = strings.Repeat("r", 2049) })},

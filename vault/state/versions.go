@@ -54,13 +54,6 @@ type PlacedHold struct {
 	Released bool
 }
 
-// Evidence is one attestation.
-type Evidence struct {
-	Attest
-	By   string
-	Time entry.Time
-}
-
 // Kinds of artefacts and classifications that a version may have.
 func ArtefactKinds() []string {
 	return []string{"model", "dataset", "config", "prompt", "system", "evaluation"}
@@ -251,6 +244,9 @@ func (a *Artefact) named(ids []canonical.ID, want VersionState) ([]*CommittedVer
 	}
 	return out, nil
 }
+
+// Name is the version's number as people write it: "v7".
+func (v *CommittedVersion) Name() string { return fmt.Sprintf("v%d", v.Number) }
 
 // Ref names the version for people.
 func (v *CommittedVersion) Ref(artefact string) string {
