@@ -461,9 +461,8 @@ func (o *office) acts() map[string]attempt {
 			return []string{"quarantine", "permit", o.ref(may, o.quarantined), "host", "--reason", "test"}
 		}),
 		state.KindApprove: o.library(state.KindApprove, func(*person) any { return state.Approve{Version: vid()[0]} }),
-		state.KindAttest: o.library(state.KindAttest, func(*person) any {
-			v := o.pushed()
-			return state.Attest{Version: v.VID, Digest: v.Digest, Type: "scan", Result: "pass"}
+		state.KindAttest: o.command(func(_ *person, may bool) []string {
+			return []string{"attest", o.ref(may, o.pushed), "--type", "scan", "--result", "pass"}
 		}),
 		state.KindTransfer: o.library(state.KindTransfer, func(*person) any {
 			v := o.pushed()

@@ -29,8 +29,8 @@ func writes() map[string][]string {
 	return map[string][]string{
 		state.KindReaders: {"a/*/g/*", "doc/*"}, state.KindIntent: epoch, state.KindCandidate: epoch, state.KindActivate: epoch,
 		state.KindVersion: {"a/*/v/*"}, state.KindDestroyed: {"doc/*"}, state.KindVerified: {"doc/*", "cert/*"}, state.KindDisposalRequest: {"doc/*"}, state.KindDisposalRemoved: {"doc/*"},
-		state.KindCheckpoint: {"doc/*", "wit/*"},
-		state.KindMemberAdd:  members, state.KindMemberRemove: members, state.KindMemberRekey: members, state.KindMemberResume: {"prop/*"},
+		state.KindCheckpoint: {"doc/*", "wit/*"}, state.KindAttest: {"doc/*"},
+		state.KindMemberAdd: members, state.KindMemberRemove: members, state.KindMemberRekey: members, state.KindMemberResume: {"prop/*"},
 		state.KindGroup: {"grp/*", "doc/*", "prop/*"}, state.KindPolicy: {"prop/*"}, state.KindCustody: {"prop/*"}, state.KindPlugin: {"prop/*"},
 	}
 }

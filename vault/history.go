@@ -139,7 +139,11 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		return line(e, func(b state.Approve) string { return number(b.Version) + " approved" })
 	case state.KindAttest:
 		return line(e, func(b state.Attest) string {
-			return fmt.Sprintf("%s on %s: %s", b.Type, number(b.Version), b.Result)
+			s := fmt.Sprintf("%s on %s: %s", evidenceName(b), number(b.Version), b.Result)
+			if !b.Expires.IsZero() {
+				s += ", until " + b.Expires.String()
+			}
+			return s
 		})
 	case state.KindTransfer:
 		return line(e, func(b state.Transfer) string {
@@ -153,6 +157,14 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		return fmt.Sprintf("acknowledges vault entry %d", e.Vault.Seq)
 	}
 	return e.Kind
+}
+
+// evidenceName is the type of evidence, with which of several it is.
+func evidenceName(b state.Attest) string {
+	if b.Name == "" {
+		return b.Type
+	}
+	return b.Type + " " + b.Name
 }
 
 // inIncident says to which incident an act belongs.

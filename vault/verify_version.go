@@ -27,7 +27,7 @@ func (r *verification) version(ctx context.Context, ring *keyring.Ring, a *state
 		return nil
 	}
 	r.Versions++
-	named := Problem{Artefact: a.Name, Version: fmt.Sprintf("v%d", cv.Number)}
+	named := Problem{Artefact: a.Name, Version: cv.Name()}
 	named.Object = prefix + "s"
 	if err := r.compare(ctx, named.Object, cv.Secret, named); err != nil {
 		return err

@@ -19,6 +19,7 @@ func commands() []*command {
 		historyCommand(),
 		diffCommand(),
 		verifyCommand(),
+		attestCommand(),
 		quarantineCommand(),
 		holdCommand(),
 		policyCommand(),

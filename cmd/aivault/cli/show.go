@@ -54,10 +54,13 @@ type quarantineStateJSON struct {
 }
 
 type evidenceJSON struct {
-	Type   string    `json:"type"`
-	Result string    `json:"result"`
-	By     string    `json:"by"`
-	Time   time.Time `json:"time"`
+	Type     string     `json:"type"`
+	Name     string     `json:"name,omitempty"`
+	Result   string     `json:"result"`
+	By       string     `json:"by"`
+	Time     time.Time  `json:"time"`
+	Expires  *time.Time `json:"expires,omitempty"`
+	Document string     `json:"document,omitempty"` // a reference
 }
 
 type approvalJSON struct {
@@ -154,7 +157,7 @@ func versionJSONOf(info *vault.VersionInfo) showJSON {
 		o.Approvals = append(o.Approvals, approvalJSON{a.By, a.Time.UTC()})
 	}
 	for _, e := range info.Evidence {
-		o.Evidence = append(o.Evidence, evidenceJSON{e.Type, e.Result, e.By, e.Time.UTC()})
+		o.Evidence = append(o.Evidence, evidenceObject(info.Artefact, e))
 	}
 	for _, f := range info.Files {
 		file := fileJSON{Path: f.Path, Mode: f.Mode, Size: f.Size}
@@ -209,7 +212,7 @@ func showVersion(w io.Writer, o showJSON) {
 		line("Approved", fmt.Sprintf("%s by %s", timeText(a.Time), a.By))
 	}
 	for _, e := range o.Evidence {
-		line("Evidence", fmt.Sprintf("%s: %s, %s by %s", e.Type, e.Result, timeText(e.Time), e.By))
+		line("Evidence", e.text())
 	}
 	if o.Sealed {
 		line("Files", "sealed: "+o.Why)
