@@ -127,7 +127,7 @@ type Move struct {
 var artefactKinds = map[string]bool{
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true, KindVersion: true,
 	KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true, KindDestroyed: true, KindPurged: true,
-	KindVerified: true, KindHold: true, KindRelease: true, KindQuarantine: true, KindClear: true, KindPermit: true, KindApprove: true,
+	KindVerified: true, KindHold: true, KindRelease: true, KindQuarantine: true, KindClear: true, KindPermit: true, KindApprove: true, KindWaive: true,
 	KindAttest: true, KindTransfer: true, KindSkip: true, KindFence: true,
 }
 
@@ -269,6 +269,8 @@ func (a *Artefact) apply(e *entry.Entry) error {
 		return a.applyPermit(e)
 	case KindApprove:
 		return a.applyApprove(e)
+	case KindWaive:
+		return a.applyWaive(e)
 	case KindAttest:
 		return a.applyAttest(e)
 	case KindVerified:
@@ -350,6 +352,11 @@ func (a *Artefact) applyChannel(e *entry.Entry) error {
 	}
 	if to.Quarantined != nil {
 		return refuse(RuleQuarantined, "v%d is quarantined", to.Number)
+	}
+	for _, g := range a.Gates(to, b.Channel, a.Vault, e.Time) {
+		if !g.Open() {
+			return refuse(RuleGates, "gate %s of channel %s is not met by v%d: %s", g.Name, b.Channel, to.Number, g.Why)
+		}
 	}
 	a.move(b.Channel, Move{To: b.To, At: e.Position(), Time: e.Time, By: a.author(e).Name, Reason: b.Reason, Incident: b.Incident})
 	return nil

@@ -124,6 +124,6 @@ func (a *Artefact) applyApprove(e *entry.Entry) error {
 	if slices.ContainsFunc(v.Approvals, func(ap Approval) bool { return ap.By == by }) {
 		return refuse(RuleUnused, "%s approved it already", by)
 	}
-	v.Approvals = append(v.Approvals, Approval{By: by, Time: e.Time})
+	v.Approvals = append(v.Approvals, Approval{By: by, Key: e.Author, Time: e.Time})
 	return nil
 }

@@ -57,7 +57,7 @@ func (a *artefact) body(kind string) any {
 	case state.KindRule:
 		return state.ReadRule{Glob: "a/**", Readers: []string{"reader", "@g"}}
 	case state.KindPolicy:
-		return state.PolicySet{Policy: state.Policy{Approvals: 1 + w.n%2, AdminQuorum: 1}}
+		return state.PolicySet{Policy: state.Policy{Approvals: 1 + w.n%2, AdminQuorum: 1, Channels: []state.Requirement{{Artefact: "*", Channel: "*", Approvals: 1}}[:w.n%2]}}
 	case state.KindCustody:
 		return state.CustodySet{Custody: custody()}
 	case state.KindPlugin:
@@ -106,6 +106,8 @@ func (a *artefact) body(kind string) any {
 		return state.Quarantine{Versions: vids, Reason: "r"}
 	case state.KindPermit:
 		return state.Permit{Version: vid, Reader: "reader", Until: entry.At(w.now.Add(time.Hour)), Reason: "r"}
+	case state.KindWaive:
+		return state.Waive{Version: vid, Channel: "main", Gate: state.GateApproval, Reason: "r"}
 	case state.KindApprove:
 		return state.Approve{Version: vid}
 	case state.KindAttest:

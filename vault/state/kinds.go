@@ -55,6 +55,7 @@ const (
 	KindClear      = "clear"
 	KindPermit     = "permit"
 	KindApprove    = "approve"
+	KindWaive      = "waive"
 	KindAttest     = "attest"
 	KindTransfer   = "transfer"
 
@@ -75,7 +76,7 @@ var critical = map[string]bool{
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true,
 	KindVersion: true, KindChannel: true, KindCondemn: true, KindExecute: true, KindCancel: true,
 	KindDestroyed: true, KindPurged: true, KindVerified: false, KindHold: true, KindRelease: true,
-	KindQuarantine: true, KindClear: true, KindPermit: false, KindApprove: false, KindAttest: false, KindTransfer: false,
+	KindQuarantine: true, KindClear: true, KindPermit: false, KindApprove: false, KindWaive: true, KindAttest: false, KindTransfer: false,
 	KindSkip: true, KindFence: true,
 }
 

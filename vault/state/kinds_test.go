@@ -210,6 +210,7 @@ var meanings = map[string]string{
 	state.KindClear:           "lifts a quarantine",
 	state.KindPermit:          "lets somebody else read a version in quarantine, to examine it",
 	state.KindApprove:         "marks a version known good; not who pushed it",
+	state.KindWaive:           "lets a channel move to a version although a gate is not met; not who pushed it",
 	state.KindAttest:          "records evidence on a version",
 	state.KindTransfer:        "records that a version is handed over to a new owner, before it is",
 	state.KindSkip:            "passes over slots that do not verify",

@@ -149,6 +149,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindQuarantine: state.Quarantine{Versions: l.ids(state.MaxNamed), Reason: text, Incident: word},
 		state.KindClear:      state.Quarantine{Versions: l.ids(state.MaxNamed), Reason: text, Incident: word},
 		state.KindPermit:     state.Permit{Version: l.id, Reader: short, Until: entry.At(dawn.AddDate(1, 0, 0)), Reason: text},
+		state.KindWaive:      state.Waive{Version: l.id, Channel: short, Gate: "evaluation/" + word, Reason: text},
 		state.KindApprove:    state.Approve{Version: l.id},
 		state.KindAttest:     state.Attest{Version: l.id, Digest: l.digest, Type: "risk-assessment", Name: word, Result: state.Pass, Expires: entry.At(dawn.AddDate(1, 0, 0)), Statement: l.doc(), Document: state.Document{Artefact: l.digest, Version: l.id, Digest: l.digest}},
 		state.KindTransfer:   state.Transfer{Version: l.id, Digest: l.digest, Recipient: l.recipient, Owner: wide(256), Reason: text},
@@ -162,6 +163,11 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 func (l largest) policy() state.Policy {
 	most := state.Duration{Years: 9999, Months: 9999, Weeks: 9999, Days: 9999, Hours: 9999, Minutes: 9999, Seconds: 9999}
 	p := state.Policy{Approvals: 16, AdminQuorum: 16, Grace: most, Receipts: state.ReceiptsBestEffort, MaxStaleness: most, Witnesses: repeat(8, func(int) string { return wide(256) })}
+	for p.Check() == nil {
+		p.Channels = append(p.Channels, state.Requirement{Artefact: strings.Repeat("a", state.MaxName), Channel: strings.Repeat("c", state.MaxShortName), Kinds: state.ArtefactKinds(),
+			Evidence: []string{"evaluation/" + wide(state.MaxWord)}, Independent: true, Approvals: 16, Drill: most})
+	}
+	p.Channels = p.Channels[1:]
 	for _, c := range state.RetentionClasses() {
 		p.Retention = append(p.Retention, state.Retention{Class: c, Min: most, Max: most})
 	}

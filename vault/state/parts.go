@@ -47,8 +47,9 @@ type Policy struct {
 	Retention   []Retention `json:"retention,omitempty"` // sorted by class, each once
 	Receipts    string      `json:"receipts,omitempty"`  // of pulls; "": best-effort, and required where confidential
 	// Witnesses are the verifier keys (vault/FORMAT.md §9.3) whose cosignatures members trust.
-	Witnesses    []string `json:"witnesses,omitempty"`
-	MaxStaleness Duration `json:"max_staleness,omitzero"` // how old the newest cosignature may be when content is read; zero: any age
+	Witnesses    []string      `json:"witnesses,omitempty"`
+	MaxStaleness Duration      `json:"max_staleness,omitzero"` // how old the newest cosignature may be when content is read; zero: any age
+	Channels     []Requirement `json:"channels,omitempty"`     // gates, and what a channel may fall back to
 }
 
 // Grant gives a role, everywhere or for artefacts that match a glob.

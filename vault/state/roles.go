@@ -43,7 +43,7 @@ func RoleTable() map[string][]string {
 		KindVersion:  {Pusher, Developer}, KindChannel: {Operator}, KindCondemn: {Operator, Custodian, Runner},
 		KindExecute: {Custodian, Runner}, KindCancel: {Custodian}, KindDestroyed: {Custodian, Runner}, KindPurged: {Custodian, Runner},
 		KindVerified: {Custodian, Runner}, KindHold: {Operator, Custodian}, KindRelease: {Operator, Custodian},
-		KindQuarantine: {Operator}, KindClear: {Operator}, KindPermit: {Operator}, KindApprove: {Operator}, KindAttest: {Developer, Operator, Custodian},
+		KindQuarantine: {Operator}, KindClear: {Operator}, KindPermit: {Operator}, KindApprove: {Operator}, KindWaive: {Operator}, KindAttest: {Developer, Operator, Custodian},
 		KindTransfer: {Custodian},
 		KindSkip:     {Operator, Admin}, KindFence: {anyMember},
 	}

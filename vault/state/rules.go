@@ -51,6 +51,7 @@ const (
 	RuleEveryKey      Rule = "destroyed.keys"   // every superseded key is named
 	RuleSecondPerson  Rule = "second-person"    // not by whoever placed or requested it
 	RuleMoved         Rule = "channel.moved"    // the channel still pointed where the author saw it
+	RuleGates         Rule = "channel.gates"    // what policy asks of a version before the channel moves to it is met, or waived
 	RuleQuarantined   Rule = "quarantined"      // not a quarantined version
 
 	// Readings that are not refusals; only Deviation names them.

@@ -54,9 +54,10 @@ type Request struct {
 	policies   []Policy // every policy in force since the request
 }
 
-// Approval is one custodian's.
+// Approval is one custodian's of a disposal, or one operator's of a version.
 type Approval struct {
 	By   string
+	Key  canonical.Digest // that signed it
 	Time entry.Time
 }
 
@@ -376,5 +377,5 @@ func checkPolicy(p Policy) error {
 	default:
 		return refuse(RuleBody, "receipts %q: %s, %s or %s", p.Receipts, ReceiptsOff, ReceiptsBestEffort, ReceiptsRequired)
 	}
-	return first(checkRetention(p.Retention), checkFreshness(p))
+	return first(checkRetention(p.Retention), checkFreshness(p), checkRequirements(p.Channels))
 }

@@ -203,7 +203,7 @@ func (v *Vault) applyDisposal(e *entry.Entry) error {
 				return refuse(RuleUnused, "%s approved it already", by)
 			}
 		}
-		r.Approvals = append(r.Approvals[:len(r.Approvals):len(r.Approvals)], Approval{By: by, Time: e.Time})
+		r.Approvals = append(r.Approvals[:len(r.Approvals):len(r.Approvals)], Approval{By: by, Key: e.Author, Time: e.Time})
 	case KindDisposalCancel:
 		if r.Cancelled {
 			return refuse(RuleUnused, "disposal %s was cancelled", b.ID)

@@ -41,6 +41,7 @@ type CommittedVersion struct {
 	Holds         []*PlacedHold // in force
 	Quarantined   *PlacedQuarantine
 	Approvals     []Approval
+	Waivers       []PlacedWaiver
 	Evidence      []Evidence
 	Transfers     []Transferred // to new owners, in order
 }
@@ -156,6 +157,9 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 	if b.Move != "" {
 		if err := a.mayMove(by, b.Move); err != nil {
 			return err
+		}
+		if a.Gated(b.Move, b.Kind) {
+			return refuse(RuleGates, "channel %s has gates, and no push moves it", b.Move)
 		}
 	}
 	v := &CommittedVersion{Version: *b, Number: len(a.Versions) + 1, At: e.Position(), Time: e.Time, By: by, Key: e.Author, Op: e.Op, State: Live}
