@@ -421,7 +421,7 @@ func (o *office) acts() map[string]attempt {
 			o.must(errors.Join(os.MkdirAll(model, 0o700), os.WriteFile(filepath.Join(model, "weights.bin"), []byte("by "+p.name), 0o600)))
 			return []string{"push", "real", model}
 		}),
-		state.KindChannel: o.library(state.KindChannel, func(p *person) any { return state.Channel{Channel: "by-" + p.name, To: vid()[0]} }),
+		state.KindChannel: o.command(func(p *person, may bool) []string { return []string{"promote", o.ref(may, o.pushed), "by-" + p.name} }),
 		state.KindCondemn: o.library(state.KindCondemn, func(*person) any { return state.Versions{Versions: []canonical.ID{o.id()}} }),
 		state.KindExecute: o.library(state.KindExecute, func(*person) any {
 			vids := vid()
@@ -460,7 +460,12 @@ func (o *office) acts() map[string]attempt {
 		state.KindPermit: o.command(func(_ *person, may bool) []string {
 			return []string{"quarantine", "permit", o.ref(may, o.quarantined), "host", "--reason", "test"}
 		}),
-		state.KindApprove: o.library(state.KindApprove, func(*person) any { return state.Approve{Version: vid()[0]} }),
+		state.KindApprove: o.command(func(_ *person, may bool) []string { return []string{"approve", o.ref(may, o.pushed)} }),
+		state.KindWaive: o.library(state.KindWaive, func(*person) any {
+			policy := state.Policy{Approvals: 1, AdminQuorum: 1, Channels: []state.Requirement{{Artefact: "scratch", Channel: "gated", Approvals: 1}}}
+			o.must(o.writeVault(o.root, state.KindPolicy, state.PolicySet{Policy: policy}))
+			return state.Waive{Version: vid()[0], Channel: "gated", Gate: state.GateApproval, Reason: "test"}
+		}),
 		state.KindAttest: o.command(func(_ *person, may bool) []string {
 			return []string{"attest", o.ref(may, o.pushed), "--type", "scan", "--result", "pass"}
 		}),

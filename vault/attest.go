@@ -54,12 +54,13 @@ func (v *Vault) Attest(ctx context.Context, ref Ref, o AttestOptions) (*AttestRe
 	if !o.Expires.IsZero() {
 		body.Expires = entry.At(o.Expires)
 	}
-	l, a, cv, err := v.resolve(ctx, ref)
+	l, a, err := v.foldTo(ctx, ref.Artefact, state.KindAttest)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.State().May(v.session.Author(), state.KindAttest, a.Name, v.session.Time()); err != nil {
-		return nil, fmt.Errorf("%s: %w", a.Name, err)
+	cv, err := find(a, ref)
+	if err != nil {
+		return nil, err
 	}
 	if cv.State > state.Executed {
 		return nil, fmt.Errorf("%s was destroyed by disposal %s: %w", cv.Ref(a.Name), cv.Disposal, ErrDestroyed)

@@ -18,6 +18,7 @@ var (
 	ErrConflict    = errors.New("conflict with somebody else's change")
 	ErrDestroyed   = errors.New("destroyed")
 	ErrRefused     = errors.New("refused by policy, hold or quarantine")
+	ErrGates       = errors.New("refused by the gates of the channel")
 	ErrUnfit       = errors.New("cannot keep the promises of a vault")
 	ErrEmptyMain   = errors.New("the default channel points nowhere")
 )

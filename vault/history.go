@@ -100,7 +100,11 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		})
 	case state.KindChannel:
 		return line(e, func(b state.Channel) string {
-			return strings.TrimSuffix(fmt.Sprintf("channel %s moved to %s: %s", b.Channel, number(b.To), b.Reason), ": ") + inIncident(b.Incident)
+			verb := "moved"
+			if from, to := a.Version(b.From), a.Version(b.To); from != nil && to != nil && to.Number < from.Number {
+				verb = "rolled back from " + from.Name()
+			}
+			return because(fmt.Sprintf("channel %s %s to %s", b.Channel, verb, number(b.To)), b.Reason) + inIncident(b.Incident)
 		})
 	case state.KindCondemn:
 		return line(e, func(b state.Versions) string { return fmt.Sprintf("%d unfinished uploads condemned", len(b.Versions)) })
@@ -137,6 +141,10 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		})
 	case state.KindApprove:
 		return line(e, func(b state.Approve) string { return number(b.Version) + " approved" })
+	case state.KindWaive:
+		return line(e, func(b state.Waive) string {
+			return fmt.Sprintf("gate %s of channel %s waived for %s: %s", b.Gate, b.Channel, number(b.Version), b.Reason)
+		})
 	case state.KindAttest:
 		return line(e, func(b state.Attest) string {
 			s := fmt.Sprintf("%s on %s: %s", evidenceName(b), number(b.Version), b.Result)

@@ -108,17 +108,27 @@ func (v *Vault) Holds(ctx context.Context) ([]HoldInfo, error) {
 	return out, err
 }
 
+// foldTo folds an artefact to which this member is about to write an entry of a
+// kind. Errors: those of fold; ErrNotPermitted.
+func (v *Vault) foldTo(ctx context.Context, name, kind string) (*ledger.Artefact, *state.Artefact, error) {
+	l, a, err := v.fold(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.State().May(v.session.Author(), kind, a.Name, v.session.Time()); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	return l, a, nil
+}
+
 // appendTo appends an entry to the journal of an artefact: what body makes of
 // the fold, again after every lost slot; nothing where that is nil. It is asked
 // only if this member may. done sees the fold with the entry.
 func (v *Vault) appendTo(ctx context.Context, name, kind string, body func(*state.Artefact) (any, error), done func(*state.Artefact)) error {
 	op := canonical.NewID()
 	for attempt := 0; ; attempt++ {
-		l, a, err := v.fold(ctx, name)
+		l, a, err := v.foldTo(ctx, name, kind)
 		if err != nil {
-			return err
-		}
-		if err := v.State().May(v.session.Author(), kind, a.Name, v.session.Time()); err != nil {
 			return err
 		}
 		b, err := body(a)

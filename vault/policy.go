@@ -106,6 +106,17 @@ func PolicySchema() map[string]any {
 			"retention": map[string]any{"type": "array", "description": "sorted by class, each once", "items": map[string]any{"type": "object",
 				"required": []string{"class"}, "additionalProperties": false,
 				"properties": map[string]any{"class": map[string]any{"enum": state.RetentionClasses()}, "min": duration, "max": duration}}},
+			"channels": map[string]any{"type": "array", "description": "what a version must show before a channel moves to it, and what a channel falls back to; all that match add up", "items": map[string]any{"type": "object",
+				"required": []string{"artefact", "channel"}, "additionalProperties": false,
+				"properties": map[string]any{
+					"artefact":    map[string]any{"type": "string", "description": "a glob"},
+					"channel":     map[string]any{"type": "string", "description": "a name, or *"},
+					"kinds":       map[string]any{"type": "array", "items": map[string]any{"enum": state.ArtefactKinds()}, "description": "of versions; left out: all"},
+					"evidence":    map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "TYPE or TYPE/NAME: the newest must be a pass"},
+					"independent": map[string]any{"type": "boolean", "description": "evidence by others than who pushed"},
+					"approvals":   number("operators, other than who pushed, who must approve", 16),
+					"drill":       duration,
+				}}},
 			"receipts":      map[string]any{"enum": []string{state.ReceiptsOff, state.ReceiptsBestEffort, state.ReceiptsRequired}},
 			"witnesses":     map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "verifier keys whose cosignatures members trust"},
 			"max_staleness": map[string]any{"type": "string", "description": "how old the newest cosignature may be when content is read: an ISO 8601 duration, like grace"},
@@ -116,7 +127,7 @@ func PolicySchema() map[string]any {
 type PolicyChange struct {
 	Name     string
 	From, To string // in JSON; "" where it is not set
-	Looser   bool   // it takes fewer people, or less time, from then on
+	Looser   bool   // it takes fewer people, or less time, from then on, or a requirement is not there as it was
 }
 
 // DiffPolicy lists what changes from one policy to another, by name.
@@ -132,6 +143,9 @@ func DiffPolicy(from, to state.Policy) ([]PolicyChange, error) {
 	day := entry.Time{}
 	looser := map[string]bool{
 		"approvals": to.Approvals < from.Approvals, "admin_quorum": to.AdminQuorum < from.AdminQuorum,
+		"channels": slices.ContainsFunc(from.Channels, func(r state.Requirement) bool {
+			return !slices.ContainsFunc(to.Channels, func(o state.Requirement) bool { return reflect.DeepEqual(r, o) })
+		}),
 		"grace":         to.Grace.After(day).Before(from.Grace.After(day).Time),
 		"max_staleness": !from.MaxStaleness.IsZero() && (to.MaxStaleness.IsZero() || from.MaxStaleness.After(day).Before(to.MaxStaleness.After(day).Time)),
 	}

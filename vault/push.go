@@ -141,7 +141,7 @@ type push struct {
 }
 
 // channel says which channel the version entry moves: the one that was asked
-// for, or the default one if the author may move it.
+// for, or the default one if the author may move it and it has no gates.
 func (p *push) channel(a *state.Artefact) (string, error) {
 	self := p.vault.Self()
 	if self == nil {
@@ -154,9 +154,12 @@ func (p *push) channel(a *state.Artefact) (string, error) {
 		if !a.MayMove(self.Name, c) {
 			return "", fmt.Errorf("moving channel %s takes an operator of %s: %w", c, p.options.Artefact, ErrNotPermitted)
 		}
+		if a.Gated(c, p.options.Kind) {
+			return "", fmt.Errorf("channel %s has gates, and no push moves it (rule %s): %w", c, state.RuleGates, ErrGates)
+		}
 		return c, nil
 	}
-	if a.MayMove(self.Name, state.DefaultChannel) {
+	if a.MayMove(self.Name, state.DefaultChannel) && !a.Gated(state.DefaultChannel, p.options.Kind) {
 		return state.DefaultChannel, nil
 	}
 	return "", nil

@@ -91,11 +91,8 @@ func (v *Vault) resolveAll(ctx context.Context, refs []Ref, kind string) ([]mark
 		a := states[r.Artefact]
 		if a == nil {
 			var err error
-			if _, a, err = v.fold(ctx, r.Artefact); err != nil {
+			if _, a, err = v.foldTo(ctx, r.Artefact, kind); err != nil {
 				return nil, err
-			}
-			if err := v.State().May(v.session.Author(), kind, a.Name, v.session.Time()); err != nil {
-				return nil, fmt.Errorf("%s: %w", a.Name, err)
 			}
 			states[r.Artefact], at[r.Artefact] = a, len(out)
 			out = append(out, marked{name: a.Name})

@@ -20,6 +20,8 @@ func commands() []*command {
 		diffCommand(),
 		verifyCommand(),
 		attestCommand(),
+		approveCommand(),
+		promoteCommand(),
 		quarantineCommand(),
 		holdCommand(),
 		policyCommand(),

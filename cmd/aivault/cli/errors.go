@@ -152,6 +152,8 @@ func judge(err error) verdict {
 		return verdict{codeNotFound, "not-found", "aivault decommission list shows what there is"}
 	case is(vault.ErrUnfit, custody.ErrUnfit):
 		return verdict{codeRefused, "unfit", "aivault doctor says what is missing and how to get it"}
+	case is(vault.ErrGates):
+		return verdict{codeRefused, "gates", "aivault attest and aivault approve give what is missing; --waive GATE --reason goes on without, on record"}
 	case is(vault.ErrRefused), kind == backends.Retained:
 		return verdict{codeRefused, "refused", ""}
 	case is(vault.ErrConflict, vault.ErrVaultExists):

@@ -1,0 +1,148 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/journal"
+	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
+)
+
+// PromoteOptions says why a channel moves.
+type PromoteOptions struct {
+	Reason   string
+	Incident string
+	// Waive are gates, or types of evidence that they ask for, to be waived if they
+	// are not met, with Reason, on record.
+	Waive []string
+	// Pretend looks at the gates and changes nothing.
+	Pretend bool
+}
+
+// PromoteResult is a channel that points to a version, and the gates it went through.
+type PromoteResult struct {
+	Artefact  string
+	Channel   string
+	Version   int
+	Digest    canonical.Digest
+	From      int // where the channel pointed before; 0: nowhere
+	Gates     []state.Gate
+	Changed   bool
+	Head      ledger.Pin
+	Freshness string
+}
+
+// Promote moves a channel to a version, through the gates that policy gives it.
+// All gates are in the result, also beside an error.
+//
+// Errors: ErrNotFound, ErrNotPermitted; ErrGates where one is neither met nor
+// waived; ErrConflict if somebody else has moved the channel meanwhile;
+// ErrRefused, ErrDestroyed for a version that cannot be used.
+func (v *Vault) Promote(ctx context.Context, ref Ref, channel string, o PromoteOptions) (*PromoteResult, error) {
+	if err := state.CheckShortName(channel); err != nil {
+		return nil, err
+	}
+	l, a, err := v.foldTo(ctx, ref.Artefact, state.KindChannel)
+	if err != nil {
+		return nil, err
+	}
+	cv, err := find(a, ref)
+	if err == nil {
+		err = checkUsable(a.Name, cv)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &moving{vault: v, ledger: l, channel: channel, from: a.Channel(channel), to: cv.VID, options: o}
+	return m.run(ctx)
+}
+
+// moving is a channel on its way to a version.
+type moving struct {
+	vault    *Vault
+	ledger   *ledger.Artefact
+	channel  string
+	from, to canonical.ID // as they were when it was decided
+	options  PromoteOptions
+}
+
+// run moves the channel, or says what keeps it.
+func (m *moving) run(ctx context.Context) (*PromoteResult, error) {
+	op := canonical.NewID()
+	for attempt := 0; ; attempt++ {
+		a := m.ledger.State()
+		res := m.result(a)
+		if m.options.Pretend || a.Channel(m.channel) == m.to {
+			return res, nil
+		}
+		if a.Channel(m.channel) != m.from {
+			return res, fmt.Errorf("channel %s of %s was moved to %s meanwhile: %w", m.channel, a.Name, versionName(a, a.Channel(m.channel)), ErrConflict)
+		}
+		err := m.waive(ctx, res.Gates)
+		if err == nil {
+			res = m.result(m.ledger.State())
+			if shut := shutGates(res.Gates); len(shut) > 0 {
+				return res, fmt.Errorf("channel %s of %s does not move to %s: gate %s: %s (rule %s): %w", m.channel, a.Name, versionName(a, m.to),
+					shut[0].Name, shut[0].Why, state.RuleGates, ErrGates)
+			}
+			err = m.ledger.Append(ctx, state.KindChannel, state.Channel{Channel: m.channel, From: m.from, To: m.to, Reason: m.options.Reason, Incident: m.options.Incident}, op)
+		}
+		if err == nil {
+			res = m.result(m.ledger.State())
+			res.Changed = true
+			m.vault.keep()
+			return res, nil
+		}
+		if !errors.Is(err, errLost) {
+			return res, refusedBy(err)
+		}
+		if err := journal.Pause(ctx, attempt); err != nil {
+			return res, err
+		}
+		if _, err := m.ledger.Fold(ctx); err != nil {
+			return res, err
+		}
+	}
+}
+
+// waive writes a waiver for each gate that is shut and may be waived.
+func (m *moving) waive(ctx context.Context, gates []state.Gate) error {
+	for _, g := range shutGates(gates) {
+		if !slices.Contains(m.options.Waive, g.Name) {
+			continue
+		}
+		body := state.Waive{Version: m.to, Channel: m.channel, Gate: g.Name, Reason: m.options.Reason}
+		if err := m.ledger.Append(ctx, state.KindWaive, body, canonical.NewID()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// result says where the channel points, and what the gates say now.
+func (m *moving) result(a *state.Artefact) *PromoteResult {
+	cv := a.Version(m.to)
+	res := &PromoteResult{Artefact: a.Name, Channel: m.channel, Version: cv.Number, Digest: cv.Digest, Head: pinOf(a), Freshness: m.vault.freshness(a.ID.String()),
+		Gates: a.Gates(cv, m.channel, m.vault.State(), m.vault.session.Time())}
+	if from := a.Version(m.from); from != nil {
+		res.From = from.Number
+	}
+	return res
+}
+
+// shutGates returns the gates that are neither met nor waived.
+func shutGates(gates []state.Gate) []state.Gate {
+	return slices.DeleteFunc(slices.Clone(gates), state.Gate.Open)
+}
+
+// versionName names a version by its number, or nothing.
+func versionName(a *state.Artefact, vid canonical.ID) string {
+	if cv := a.Version(vid); cv != nil {
+		return cv.Name()
+	}
+	return "nothing"
+}
