@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/handover"
 	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/state"
@@ -47,6 +48,8 @@ type Decision struct {
 type facts struct {
 	artefact   *state.Artefact
 	dies       []*state.CommittedVersion
+	vault      *state.Vault
+	at         entry.Time                            // when it is looked at
 	references map[canonical.ID]*manifest.References // of undestroyed versions; nil: not read
 }
 
@@ -54,6 +57,7 @@ type facts struct {
 func Interlocks() []Interlock {
 	return []Interlock{
 		{Rule: "channel", Asks: "a channel points to a version that dies: move it first, or leave it pointing to a destroyed version", Decisions: []string{"leave"}, journals: true, find: channels},
+		{Rule: "known-good", Asks: "a version that dies is the last known good one that a channel could fall back to", Decisions: []string{"accept"}, journals: true, find: lastGood},
 		{Rule: "shared", Asks: "chunks of a version that dies live on in others, and their plaintext with them", Decisions: []string{"accept"}, find: shared},
 		{Rule: "transfer", Asks: "a version that dies was handed over: has its new owner confirmed that they hold it?", Decisions: []string{"received", "not-received"}, journals: true, find: handedOver},
 	}
@@ -74,6 +78,25 @@ func channels(f facts) []Subject {
 			}
 			out = append(out, s)
 		}
+	}
+	return out
+}
+
+// lastGood finds channels that live on, could fall back to what dies, and to
+// nothing else. It goes by what journals tell.
+func lastGood(f facts) []Subject {
+	var out []Subject
+	for _, name := range slices.Sorted(maps.Keys(f.artefact.Channels)) {
+		now := f.artefact.Version(f.artefact.Channel(name))
+		if now == nil || now.State != state.Live || slices.Contains(f.dies, now) {
+			continue // whether that may be is for the interlock "channel"
+		}
+		good := f.artefact.KnownGood(name, f.vault, f.at)
+		if len(good) == 0 || slices.ContainsFunc(good, func(v *state.CommittedVersion) bool { return !slices.Contains(f.dies, v) }) {
+			continue
+		}
+		out = append(out, Subject{Name: f.artefact.Name + ":" + name, Version: good[0].VID,
+			Why: fmt.Sprintf("v%d is what channel %s falls back to from v%d, and nothing else is known good", good[0].Number, name, now.Number)})
 	}
 	return out
 }

@@ -19,6 +19,15 @@ func (o *office) move(aid canonical.Digest, channel string, to *state.CommittedV
 	must(o.t, d.ring(aid).Ledger.Append(o.t.Context(), state.KindChannel, state.Channel{Channel: channel, From: a.Channel(channel), To: to.VID}, canonical.NewID()))
 }
 
+// approve marks a version as known good, as olaf.
+func (o *office) approve(aid canonical.Digest, v *state.CommittedVersion) {
+	o.t.Helper()
+	d := o.desk("olaf")
+	_, err := d.fold(o.t.Context(), aid)
+	must(o.t, err)
+	must(o.t, d.ring(aid).Ledger.Append(o.t.Context(), state.KindApprove, state.Approve{Version: v.VID}, canonical.NewID()))
+}
+
 func TestInterlocks(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare  func(o *office, aid canonical.Digest) *state.CommittedVersion
@@ -31,6 +40,13 @@ func TestInterlocks(t *testing.T) {
 			o.move(aid, "prod", v)
 			return v
 		}, "channel:m:prod", "leave", "channel prod points to v1, moved by olaf on"},
+		"known-good": {func(o *office, aid canonical.Digest) *state.CommittedVersion {
+			v := o.push("m", 1)
+			o.move(aid, "prod", v)
+			o.move(aid, "prod", o.push("m", 1))
+			o.approve(aid, v)
+			return v
+		}, "known-good:m:prod", "accept", "v1 is what channel prod falls back to from v2, and nothing else is known good"},
 		"shared": {func(o *office, aid canonical.Digest) *state.CommittedVersion {
 			v := o.push("m", 2)
 			o.push("m", 1, v)

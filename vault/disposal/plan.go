@@ -131,7 +131,7 @@ func (d *Desk) planArtefact(ctx context.Context, scope state.DisposalScope) (*Pl
 	if a.Ended {
 		return nil, nil, fmt.Errorf("%s: it was destroyed as a whole: %w", a.Name, ErrRefused)
 	}
-	f := &facts{artefact: a}
+	f := &facts{artefact: a, vault: d.Vault.State(), at: entry.At(d.Vault.Now())}
 	for _, id := range scope.Versions {
 		v := a.Version(id)
 		if v == nil {

@@ -120,7 +120,7 @@ func (d *Desk) mayBegin(ctx context.Context, s *Status) error {
 			}
 			dies = append(dies, v)
 		}
-		if err := stillDecided(facts{artefact: a, dies: dies}, plan.Decisions); err != nil {
+		if err := stillDecided(facts{artefact: a, dies: dies, vault: d.Vault.State(), at: now}, plan.Decisions); err != nil {
 			return fmt.Errorf("disposal %s, since it was planned: %w", s.ID, err)
 		}
 	}
