@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,8 +152,11 @@ func (r *DoctorReport) vault(ctx context.Context, c Config, v *Vault) error {
 		r.add("journals", "ok", fmt.Sprintf("%d artefacts, every entry verified", len(summaries)), "")
 	}
 	for _, s := range summaries {
-		if s.Live == 1 && len(s.Channels) > 0 {
-			r.add("fallback", "warn", s.Artefact+" has one live version: its channels have nothing to fall back to", "keep an older good version")
+		for _, channel := range slices.Sorted(maps.Keys(s.Fallbacks)) {
+			if s.State == "live" && s.Fallbacks[channel] == 0 {
+				r.add("fallback", "warn", fmt.Sprintf("%s:%s points to v%d and has nothing known good to fall back to", s.Artefact, channel, s.Channels[channel]),
+					fmt.Sprintf("aivault rollback %s:%s --dry-run says what each version lacks", s.Artefact, channel))
+			}
 		}
 	}
 	return r.strays(ctx, c, v)

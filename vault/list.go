@@ -25,9 +25,10 @@ type Summary struct {
 	Latest         int // number of the newest live version; 0: none
 	Quarantined    int // of the live ones
 	Channels       map[string]int
-	Modified       time.Time // of the last entry
-	Stored         int64     // bytes that its live versions take in storage, shared objects counted once for each
-	State          string    // "live", "empty" or "destroyed"
+	Fallbacks      map[string]int // for each channel that points to something: what it would fall back to as far as journals tell; 0: nothing
+	Modified       time.Time      // of the last entry
+	Stored         int64          // bytes that its live versions take in storage, shared objects counted once for each
+	State          string         // "live", "empty" or "destroyed"
 }
 
 // List summarises the artefacts whose name matches glob ("" or "*": all), by
@@ -40,7 +41,7 @@ func (v *Vault) List(ctx context.Context, glob string) ([]Summary, string, error
 	out := []Summary{}
 	if err := v.eachArtefact(ctx, func(_ *ledger.Artefact, a *state.Artefact) error {
 		if state.MatchGlob(glob, a.Name) {
-			out = append(out, summarise(a))
+			out = append(out, v.summarise(a))
 		}
 		return nil
 	}); err != nil {
@@ -91,8 +92,8 @@ func (v *Vault) checkHidden(ids []canonical.Digest) error {
 	return nil
 }
 
-func summarise(a *state.Artefact) Summary {
-	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Modified: a.Time.Time, State: "empty"}
+func (v *Vault) summarise(a *state.Artefact) Summary {
+	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Fallbacks: map[string]int{}, Modified: a.Time.Time, State: "empty"}
 	for _, cv := range a.Versions {
 		if cv.State == state.Live {
 			s.Live++
@@ -111,7 +112,10 @@ func summarise(a *state.Artefact) Summary {
 	}
 	for name, p := range a.Channels {
 		if cv := a.Version(p.To); cv != nil {
-			s.Channels[name] = cv.Number
+			s.Channels[name], s.Fallbacks[name] = cv.Number, 0
+			if good := a.KnownGood(name, v.State(), v.session.Time()); len(good) > 0 {
+				s.Fallbacks[name] = good[0].Number
+			}
 		}
 	}
 	return s

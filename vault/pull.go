@@ -117,19 +117,24 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 // openVersion opens the manifest of a version: by way of the keeper, the epoch,
 // the row and the readers' generation.
 func (v *Vault) openVersion(ctx context.Context, l *ledger.Artefact, a *state.Artefact, cv *state.CommittedVersion, store backends.Store) (*transfer.Version, error) {
-	keepers, err := v.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	key, err := v.ring(l, store, keepers).OpenVersion(ctx, a, cv)
-	if err != nil {
-		return nil, keyError(a, cv, err)
-	}
-	source, err := v.source(a, cv, key, store)
+	source, err := v.openSource(ctx, l, a, cv, store)
 	if err != nil {
 		return nil, err
 	}
 	return transfer.Open(ctx, source)
+}
+
+// openSource opens the keys of a version, and reads nothing of it.
+func (v *Vault) openSource(ctx context.Context, l *ledger.Artefact, a *state.Artefact, cv *state.CommittedVersion, store backends.Store) (transfer.Source, error) {
+	keepers, err := v.connect(ctx)
+	if err != nil {
+		return transfer.Source{}, err
+	}
+	key, err := v.ring(l, store, keepers).OpenVersion(ctx, a, cv)
+	if err != nil {
+		return transfer.Source{}, keyError(a, cv, err)
+	}
+	return v.source(a, cv, key, store)
 }
 
 // keyError gives the errors of the key layer their names here.

@@ -22,6 +22,8 @@ func commands() []*command {
 		attestCommand(),
 		approveCommand(),
 		promoteCommand(),
+		rollbackCommand(),
+		drillCommand(),
 		quarantineCommand(),
 		holdCommand(),
 		policyCommand(),

@@ -154,6 +154,8 @@ func judge(err error) verdict {
 		return verdict{codeRefused, "unfit", "aivault doctor says what is missing and how to get it"}
 	case is(vault.ErrGates):
 		return verdict{codeRefused, "gates", "aivault attest and aivault approve give what is missing; --waive GATE --reason goes on without, on record"}
+	case is(vault.ErrNoKnownGood):
+		return verdict{codeRefused, "no-known-good", "what each version lacks is said above, and in --json of --dry-run; --to REF --reason decides otherwise, on record"}
 	case is(vault.ErrRefused), kind == backends.Retained:
 		return verdict{codeRefused, "refused", ""}
 	case is(vault.ErrConflict, vault.ErrVaultExists):

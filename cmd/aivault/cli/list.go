@@ -33,6 +33,7 @@ type summaryJSON struct {
 	Quarantined    int            `json:"quarantined"`
 	Latest         int            `json:"latest,omitempty"`
 	Channels       map[string]int `json:"channels"`
+	Fallbacks      map[string]int `json:"fallbacks"` // 0: nothing is known good
 	Modified       time.Time      `json:"modified"`
 	Stored         int64          `json:"stored_bytes"`
 }
@@ -48,7 +49,7 @@ func runList(ctx context.Context, c *call) error {
 	}
 	return table(c.out, all,
 		func(s vault.Summary) any {
-			return summaryJSON{c.out.schema(), freshness, s.Artefact, s.Kind, s.Classification, s.State, s.Versions, s.Live, s.Quarantined, s.Latest, s.Channels, s.Modified.UTC(), s.Stored}
+			return summaryJSON{c.out.schema(), freshness, s.Artefact, s.Kind, s.Classification, s.State, s.Versions, s.Live, s.Quarantined, s.Latest, s.Channels, s.Fallbacks, s.Modified.UTC(), s.Stored}
 		},
 		[]string{"ARTEFACT", "KIND", "STATE", "LATEST", "LIVE", "CHANNELS", "STORED", "MODIFIED"},
 		func(s vault.Summary) []string {

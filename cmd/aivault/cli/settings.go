@@ -139,7 +139,7 @@ func globalSettings() []setting {
 			set: func(s *settings, v string) (err error) { s.rate, err = parseRate(v); return err }},
 		{name: "state-dir", value: "DIR", found: defaultStateDir, usage: "where this machine remembers what it has seen; if that cannot be written, reading goes on with a warning; without it, a directory of this user's",
 			set: func(s *settings, v string) error { s.stateDir = v; return nil }},
-		{name: "incident", value: "ID", usage: "the incident that an act belongs to, for the record: of promote, quarantine and quarantine clear",
+		{name: "incident", value: "ID", usage: "the incident that an act belongs to, for the record: of promote, rollback, quarantine and quarantine clear",
 			set: func(s *settings, v string) error {
 				if len(v) > state.MaxWord || printable(v) != v {
 					return fmt.Errorf("%q is no id of an incident: at most %d bytes, on one line", v, state.MaxWord)
