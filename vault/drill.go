@@ -39,7 +39,7 @@ func (v *Vault) Drill(ctx context.Context, name, channel, dest string) (*DrillRe
 	res := &DrillResult{Artefact: a.Name, Channel: channel, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}
 	began := v.config.Now()
 	var to *state.CommittedVersion
-	if res.Judged, to, err = v.survey(ctx, l, a, channel, DepthObjects, state.CheckDrill); err != nil {
+	if res.Judged, to, err = v.survey(ctx, l, a, channel, DepthObjects, state.CheckDrill, nil); err != nil {
 		return res, err
 	}
 	if to == nil {

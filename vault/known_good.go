@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aivault/aivault/backends"
@@ -130,8 +131,9 @@ func (v *Vault) checkRoot(ctx context.Context, cv *state.CommittedVersion, sourc
 }
 
 // survey judges the versions that a channel may fall back to, newest first, until
-// one is good: that is the last of the result then. The others are passed over.
-func (v *Vault) survey(ctx context.Context, l *ledger.Artefact, a *state.Artefact, channel string, depth Depth, without string) ([]Judged, *state.CommittedVersion, error) {
+// one is good: that is the last of the result then. The others are passed over, and so
+// are those to avoid.
+func (v *Vault) survey(ctx context.Context, l *ledger.Artefact, a *state.Artefact, channel string, depth Depth, without string, avoid []canonical.ID) ([]Judged, *state.CommittedVersion, error) {
 	now := a.Version(a.Channel(channel))
 	if now == nil {
 		return nil, nil, fmt.Errorf("%s:%s: there is no such channel: %w", a.Name, channel, ErrNotFound)
@@ -146,6 +148,10 @@ func (v *Vault) survey(ctx context.Context, l *ledger.Artefact, a *state.Artefac
 	}
 	for n := now.Number - 1; n > 0; n-- {
 		cv := a.Versions[n-1]
+		if slices.Contains(avoid, cv.VID) {
+			out = append(out, Judged{Version: n, Digest: cv.Digest, Why: "it is being put in quarantine"})
+			continue
+		}
 		if !was[n] {
 			out = append(out, Judged{Version: n, Digest: cv.Digest, Why: "the channel never pointed to it"})
 			continue

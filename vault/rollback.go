@@ -40,6 +40,11 @@ type RollbackResult struct {
 // ErrConflict if somebody else has moved the channel meanwhile; ErrIntegrity for
 // To, or after the move; ErrNotFound, ErrNotPermitted, ErrRefused, ErrDestroyed.
 func (v *Vault) Rollback(ctx context.Context, name, channel string, o RollbackOptions) (*RollbackResult, error) {
+	return v.rollback(ctx, name, channel, o, nil)
+}
+
+// rollback is Rollback, but never to what is to be avoided.
+func (v *Vault) rollback(ctx context.Context, name, channel string, o RollbackOptions, avoid []canonical.ID) (*RollbackResult, error) {
 	l, a, err := v.foldTo(ctx, name, state.KindChannel)
 	if err != nil {
 		return nil, err
@@ -53,7 +58,7 @@ func (v *Vault) Rollback(ctx context.Context, name, channel string, o RollbackOp
 	if o.To != nil {
 		to, err = v.chosen(ctx, l, a, channel, o, res)
 	} else {
-		res.Judged, to, err = v.survey(ctx, l, a, channel, o.Depth, "")
+		res.Judged, to, err = v.survey(ctx, l, a, channel, o.Depth, "", avoid)
 		if err == nil && to == nil {
 			err = fmt.Errorf("%s:%s points to v%d: %w", a.Name, channel, res.From, ErrNoKnownGood)
 		}

@@ -16,11 +16,14 @@ import (
 func quarantineCommand() *command {
 	return &command{
 		name: "quarantine", args: "REF…", usage: "deny versions to all who read, at once",
-		about: "For operators. A version in quarantine cannot be pulled (exit code 15), handed over, or be what a channel moves to, and counts as held against disposal. Nothing is deleted, and no channel moves. " +
+		about: "For operators. A version in quarantine cannot be pulled (exit code 15), handed over, or be what a channel moves to, and counts as held against disposal. Nothing is deleted, and no channel moves but with --rollback. " +
 			"For REF, - stands for references from stdin, one a line. All of them are looked up before anything is written; if a run breaks off, the same again does the rest.",
 		example: "aivault quarantine fraud-detector@v3 fraud-detector@v4 --reason 'poisoned training data' --incident INC-4711\naivault quarantine - --reason 'see INC-4711' < suspects.txt",
-		flags:   flagList(textFlag("reason", "TEXT", "why, for the record")),
-		json:    quarantineJSON{}, run: runQuarantine,
+		flags: flagList(
+			textFlag("reason", "TEXT", "why, for the record"),
+			boolFlag("rollback", "move channels that point to these versions back to what is known good first; those without a fallback stay where they are, and the exit code is 3"),
+		),
+		json: quarantineJSON{}, run: runQuarantine,
 		sub: []*command{
 			{
 				name: "clear", args: "REF…", usage: "lift a quarantine",
@@ -59,6 +62,17 @@ type quarantineJSON struct {
 	Reason    string            `json:"reason"`
 	Incident  string            `json:"incident,omitempty"`
 	Versions  []quarantinedJSON `json:"versions"`
+	Rollbacks []retreatJSON     `json:"rollbacks,omitempty"` // with --rollback
+}
+
+type retreatJSON struct {
+	Artefact string           `json:"artefact"`
+	Channel  string           `json:"channel"`
+	Changed  bool             `json:"changed"`
+	From     int              `json:"from"`
+	To       int              `json:"to"` // 0: nothing is known good, and it stays
+	Versions []consideredJSON `json:"versions"`
+	Head     string           `json:"head"`
 }
 
 type permitJSON struct {
@@ -93,6 +107,12 @@ func (c *call) quarantine(ctx context.Context, act func(*vault.Vault, context.Co
 	if err != nil {
 		return err
 	}
+	var retreats []vault.RollbackResult
+	if c.flags.Bool("rollback") {
+		if retreats, err = v.Retreat(ctx, refs, vault.RollbackOptions{Reason: reason, Incident: c.set.incident}); err != nil {
+			return err
+		}
+	}
 	done, failed := act(v, ctx, refs, reason, c.set.incident)
 	if failed != nil && len(done) == 0 {
 		return failed
@@ -104,7 +124,20 @@ func (c *call) quarantine(ctx context.Context, act func(*vault.Vault, context.Co
 		object.Changed = object.Changed || q.Changed
 		object.Versions = append(object.Versions, quarantinedJSON{q.Ref(), q.Artefact, q.Version, q.Changed, q.Channels, q.Head.String()})
 	}
+	stay := 0
+	for _, r := range retreats {
+		object.Rollbacks = append(object.Rollbacks, retreatJSON{r.Artefact, r.Channel, r.Changed, r.From, r.To, consideredObjects(r.Artefact, r.Judged), r.Head.String()})
+		if r.To == 0 {
+			stay++
+		}
+	}
 	err = c.out.result(object, strings.Join(names, " "), func(w io.Writer) {
+		for _, r := range retreats {
+			writeJudged(w, r.Judged)
+			if r.To > 0 {
+				fmt.Fprintf(w, "channel %s of %s points to v%d, before to v%d\n", printable(r.Channel), printable(r.Artefact), r.To, r.From)
+			}
+		}
 		for _, q := range done {
 			was := ""
 			if !q.Changed {
@@ -119,6 +152,8 @@ func (c *call) quarantine(ctx context.Context, act func(*vault.Vault, context.Co
 	switch {
 	case failed != nil:
 		return errors.Join(failed, err)
+	case err == nil && stay > 0:
+		return fmt.Errorf("%w: %s without a fallback still point to what is in quarantine", errPartial, plural(stay, "channel"))
 	case err == nil && !object.Changed:
 		return c.unchanged()
 	}

@@ -86,7 +86,7 @@ type drillJSON struct {
 	Head      string           `json:"head"`
 }
 
-func judgedObjects(artefact string, all []vault.Judged) []consideredJSON {
+func consideredObjects(artefact string, all []vault.Judged) []consideredJSON {
 	out := []consideredJSON{}
 	for _, j := range all {
 		o := consideredJSON{Version: j.Version, Ref: fmt.Sprintf("%s@v%d", artefact, j.Version), Digest: "sha256:" + j.Digest.String(), Good: j.Good, Why: j.Reason(), Checks: []checkResultJSON{}}
@@ -175,7 +175,7 @@ func runRollback(ctx context.Context, c *call) error {
 	if res == nil {
 		return failed
 	}
-	object := rollbackJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Channel, res.From, res.To, o.Reason, o.Incident, judgedObjects(res.Artefact, res.Judged), res.Head.String()}
+	object := rollbackJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Channel, res.From, res.To, o.Reason, o.Incident, consideredObjects(res.Artefact, res.Judged), res.Head.String()}
 	if failed != nil && !res.Changed {
 		if !c.set.json && !c.set.quiet {
 			writeJudged(c.sys.stderr, res.Judged)
@@ -223,7 +223,7 @@ func runDrill(ctx context.Context, c *call) error {
 	if res == nil {
 		return failed
 	}
-	object := drillJSON{c.out.schema(), true, res.Freshness, res.Artefact, res.Channel, res.Version, "fail", res.Files, res.Bytes, res.Took.Seconds(), judgedObjects(res.Artefact, res.Judged), res.Head.String()}
+	object := drillJSON{c.out.schema(), true, res.Freshness, res.Artefact, res.Channel, res.Version, "fail", res.Files, res.Bytes, res.Took.Seconds(), consideredObjects(res.Artefact, res.Judged), res.Head.String()}
 	if failed != nil {
 		if !c.set.json && !c.set.quiet {
 			writeJudged(c.sys.stderr, res.Judged)
