@@ -167,7 +167,7 @@ func TestWhatAPluginSees(t *testing.T) {
 
 func TestBadStarts(t *testing.T) {
 	left := sockets(t)
-	for as, want := range map[string]error{"mumbling": host.ErrStart, "elsewhere": host.ErrStart, "remote": host.ErrStart, "old": host.ErrStart, "local": host.ErrContract} {
+	for as, want := range map[string]error{"mumbling": host.ErrStart, "elsewhere": host.ErrProtocol, "remote": host.ErrProtocol, "old": host.ErrStart, "local": host.ErrContract} {
 		_, err := host.OpenStore(t.Context(), options(t, as))
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", as, err, want)

@@ -73,8 +73,8 @@ func TestMalformed(t *testing.T) {
 		"a length of 4 GiB":      {frame(1<<32-1, "abc"), 1 << 40, bulk.ErrFrame},
 	} {
 		r := bulk.NewReceiver(strings.NewReader(c.sent), c.n)
-		if _, err := io.ReadAll(r); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", what, err, c.want)
+		if got, err := io.ReadAll(r); !errors.Is(err, c.want) || int64(len(got)) > c.n {
+			t.Errorf("%s: %d bytes, %v, want at most %d and %v", what, len(got), err, c.n, c.want)
 		}
 		if _, err := r.Read(make([]byte, 1)); !errors.Is(err, c.want) {
 			t.Errorf("%s, read again: %v, want %v", what, err, c.want)
