@@ -234,19 +234,7 @@ func (v *Vault) apply(e *entry.Entry) error {
 		}
 		v.Custody = b.Custody
 	case KindPlugin:
-		b, err := decode[Plugin](e)
-		if err != nil {
-			return err
-		}
-		if err := first(checkShort(b.Name), checkWord("platform", b.Platform), checkEnv(b.Env)); err != nil {
-			return err
-		}
-		v.plugins = slices.DeleteFunc(slices.Clone(v.plugins), func(p Plugin) bool {
-			return p.Name == b.Name && p.Platform == b.Platform && p.SHA256 == b.SHA256
-		})
-		if !b.Remove {
-			v.plugins = append(v.plugins, *b)
-		}
+		return v.applyPlugin(e)
 	case KindSkip, KindFence:
 	}
 	return nil
@@ -348,18 +336,6 @@ func checkCustody(c Custody) error {
 	}
 	if b, err := canonical.Marshal(c.Keepers); err != nil || len(b) > maxCustody {
 		return refuse(RuleBody, "keepers of %d bytes: at most %d", len(b), maxCustody)
-	}
-	return nil
-}
-
-func checkEnv(names []string) error {
-	if len(names) > maxPluginEnv {
-		return refuse(RuleBody, "%d variables: at most %d", len(names), maxPluginEnv)
-	}
-	for _, n := range names {
-		if err := checkWord("variable", n); err != nil {
-			return err
-		}
 	}
 	return nil
 }
