@@ -60,7 +60,7 @@ func (c *child) Start(context.Context) error {
 	}
 	defer toStderr.Close()
 	cmd := &exec.Cmd{
-		Path: c.image.path(), Args: []string{c.o.Name}, Env: append(c.env, c.o.Env...), Stdout: toStdout, Stderr: toStderr,
+		Path: c.image.path(), Args: []string{"aivault-plugin-" + c.o.Name}, Env: append(c.env, c.o.Env...), Stdout: toStdout, Stderr: toStderr,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	}
 	started := make(chan error)

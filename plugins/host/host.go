@@ -188,6 +188,31 @@ func (p *Plugin) Close() error {
 	return p.image.close()
 }
 
+// Description is what a plugin says of itself.
+type Description struct {
+	Version string
+	Store   bool // it serves a store, else a keeper
+}
+
+// Describe runs a plugin, asks it what it is, and ends it. Nothing is opened.
+func Describe(ctx context.Context, o Options) (Description, error) {
+	o, err := o.check()
+	if err != nil {
+		return Description{}, fmt.Errorf("plugin %s: %w", o.Name, err)
+	}
+	img, err := load(o.Path, o.Digests)
+	if err != nil {
+		return Description{}, fmt.Errorf("plugin %s: %w", o.Name, err)
+	}
+	defer img.close()
+	p, err := run(ctx, img, o)
+	if err != nil {
+		return Description{}, fmt.Errorf("plugin %s: %w", o.Name, err)
+	}
+	defer p.close()
+	return Description{p.about.Version, p.about.Contract == wire.StoreContract}, nil
+}
+
 // Store is a store that a plugin serves.
 type Store struct {
 	*wire.Store
