@@ -17,6 +17,7 @@ import (
 	"github.com/aivault/aivault/crypto/identity"
 	"github.com/aivault/aivault/integration/servers"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/state"
 )
 
 // TestHundredWriters pushes a hundred versions of one artefact at once, to a
@@ -36,7 +37,7 @@ func TestHundredWriters(t *testing.T) {
 	}
 	config := func(s backends.Store) vault.Config {
 		return vault.Config{Store: s, Identity: id, Now: time.Now, Jobs: 2, Stall: 2 * time.Minute,
-			Keepers: func(context.Context) ([]custody.Keeper, error) { return []custody.Keeper{keeper}, nil }}
+			Keepers: func(context.Context, []state.Plugin) ([]custody.Keeper, error) { return []custody.Keeper{keeper}, nil }}
 	}
 	if _, err := vault.Init(t.Context(), config(store), vault.InitOptions{Member: "ada"}); err != nil {
 		t.Fatal(err)

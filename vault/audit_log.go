@@ -141,9 +141,13 @@ func describeVault(e *entry.Entry) string {
 	case state.KindPlugin:
 		return line(e, func(b state.Plugin) string {
 			if b.Remove {
-				return "plugin " + b.Name + " withdrawn"
+				return fmt.Sprintf("plugin %s for %s withdrawn, sha256 %s", b.Name, b.Platform, b.SHA256)
 			}
-			return "plugin " + b.Name + " pinned"
+			what := fmt.Sprintf("plugin %s for %s pinned, sha256 %s", b.Name, b.Platform, b.SHA256)
+			if len(b.Env) > 0 {
+				what += ", sees " + strings.Join(b.Env, " ")
+			}
+			return what
 		})
 	case state.KindDisposalRequest:
 		return line(e, func(b state.DisposalRequest) string { return because("disposal "+b.ID.String()+" requested", b.Reason) })

@@ -69,7 +69,11 @@ func Doctor(ctx context.Context, c Config) (*DoctorReport, error) {
 		r.add("clock", "ok", fmt.Sprintf("within %v of the storage's", maxSkew), "")
 	}
 	v, err := Open(ctx, c)
-	r.keepers(ctx, c, errors.Is(err, ErrNoVault))
+	var pinned []state.Plugin
+	if err == nil {
+		pinned = v.State().Plugins()
+	}
+	r.keepers(ctx, c, pinned, errors.Is(err, ErrNoVault))
 	switch {
 	case errors.Is(err, ErrNoVault):
 		r.add("vault", "ok", "there is none here yet", "")
@@ -96,8 +100,8 @@ func retention(c backends.Capabilities) string {
 
 // keepers looks at who keeps the keys. Where there is no vault yet there may be
 // no keeper either.
-func (r *DoctorReport) keepers(ctx context.Context, c Config, before bool) {
-	profiles, _, err := profileKeepers(ctx, c)
+func (r *DoctorReport) keepers(ctx context.Context, c Config, pinned []state.Plugin, before bool) {
+	profiles, _, err := profileKeepers(ctx, c, pinned)
 	r.Keepers = profiles
 	switch {
 	case c.Keepers == nil:

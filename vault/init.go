@@ -50,7 +50,7 @@ func Init(ctx context.Context, c Config, o InitOptions) (*InitResult, error) {
 	if bad := caps.Refusals(); len(bad) > 0 {
 		return nil, fmt.Errorf("the storage %w: %s", ErrUnfit, strings.Join(bad, "; "))
 	}
-	profiles, cust, err := profileKeepers(ctx, c)
+	profiles, cust, err := profileKeepers(ctx, c, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +116,12 @@ const minStrength = 128
 
 // profileKeepers asks every keeper who it is and refuses those whose wrapping
 // would not outlast the data.
-func profileKeepers(ctx context.Context, c Config) ([]custody.Profile, state.Custody, error) {
+func profileKeepers(ctx context.Context, c Config, pinned []state.Plugin) ([]custody.Profile, state.Custody, error) {
 	cust := state.Custody{Mode: state.AnyOf}
 	if c.Keepers == nil {
 		return nil, cust, fmt.Errorf("a vault needs a keeper: %w", ErrUnfit)
 	}
-	ks, err := c.Keepers(ctx)
+	ks, err := c.Keepers(ctx, pinned)
 	if err != nil {
 		return nil, cust, fmt.Errorf("reaching the keeper: %w", err)
 	}

@@ -61,7 +61,7 @@ func ringOf(t *testing.T, w *vaulttest.World, name string) *keyring.Ring {
 // configOf is how a member's client is wired to a store that shows the world's.
 func configOf(w *vaulttest.World, name string, store backends.Store) vault.Config {
 	return vault.Config{Store: store, Identity: w.Members[name].Identity, Genesis: w.Genesis, Now: w.Clock.Now, Jobs: 2,
-		Keepers: func(context.Context) ([]custody.Keeper, error) {
+		Keepers: func(context.Context, []state.Plugin) ([]custody.Keeper, error) {
 			var out []custody.Keeper
 			for id, k := range w.AllKeepers() {
 				out = append(out, pinned{k, id})

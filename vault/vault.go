@@ -35,8 +35,9 @@ type Config struct {
 	Store    backends.Store
 	Identity *identity.Identity
 	// Keepers connects to the keepers this machine can reach. It is called when
-	// a key is first needed, and never by what only reads journals.
-	Keepers func(context.Context) ([]custody.Keeper, error)
+	// a key is first needed, and never by what only reads journals, with the
+	// plugins that the journal pins; with none for a vault that is being made.
+	Keepers func(ctx context.Context, pinned []state.Plugin) ([]custody.Keeper, error)
 	Genesis canonical.Digest // the vault this must be; zero: any
 	Pins    []ledger.Pin
 	// Witnesses are those whose cosignatures this client trusts, beside policy's.
@@ -192,7 +193,7 @@ func (v *Vault) connect(ctx context.Context) (map[string]custody.Keeper, error) 
 			v.keepersErr = fmt.Errorf("no keeper is configured on this machine: %w", custody.ErrUnavailable)
 			return
 		}
-		ks, err := v.config.Keepers(ctx)
+		ks, err := v.config.Keepers(ctx, v.State().Plugins())
 		if err != nil {
 			v.keepersErr = err
 			return

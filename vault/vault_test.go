@@ -16,6 +16,7 @@ import (
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
 )
 
 // place is storage, keeper and one member, for the tests of what a vault does.
@@ -40,7 +41,9 @@ func newPlace(t testing.TB) *place {
 
 func (p *place) config() vault.Config {
 	return vault.Config{Store: p.store, Identity: p.id, Now: p.now, Jobs: 4,
-		Keepers: func(context.Context) ([]custody.Keeper, error) { return []custody.Keeper{p.keeper}, nil }}
+		Keepers: func(context.Context, []state.Plugin) ([]custody.Keeper, error) {
+			return []custody.Keeper{p.keeper}, nil
+		}}
 }
 
 func (p *place) init(t testing.TB) *vault.InitResult {

@@ -13,7 +13,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"aivault": main})
+	testscript.Main(m, map[string]func(){
+		"aivault": main, "aivault-plugin-files": servesFiles, "aivault-plugin-keys": servesKeys, "aivault-plugin-liar": servesLies,
+	})
 }
 
 // TestScripts runs what people type against the real program, each script in a
@@ -33,6 +35,11 @@ func TestScripts(t *testing.T) {
 			} {
 				e.Setenv(kv[0], kv[1])
 			}
+			program, err := exec.LookPath("aivault")
+			if err != nil {
+				return err
+			}
+			e.Setenv("PROGRAMS", filepath.Dir(program))
 			return os.MkdirAll(home, 0o700)
 		},
 	})

@@ -30,6 +30,7 @@ func commands() []*command {
 		decommissionCommand(),
 		certificateCommand(),
 		custodyCommand(),
+		pluginCommand(),
 		transferCommand(),
 		auditCommand(),
 		gcCommand(),

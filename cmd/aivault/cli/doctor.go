@@ -9,11 +9,11 @@ import (
 	"text/tabwriter"
 
 	"github.com/aivault/aivault/backends"
-	"github.com/aivault/aivault/backends/dir"
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/crypto/custody/object"
 	"github.com/aivault/aivault/crypto/identity"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/state"
 )
 
 func doctorCommand() *command {
@@ -85,7 +85,7 @@ func runDoctor(ctx context.Context, c *call) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	store, err := c.openStore(ctx, p.at, "", dir.Open)
+	store, err := c.openStore(ctx, p.at, "", false)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,9 @@ func runDoctor(ctx context.Context, c *call) error {
 		config.Genesis = p.known.Genesis
 	}
 	if _, err := c.keeperSpec(p); err == nil {
-		config.Keepers = func(ctx context.Context) ([]custody.Keeper, error) { return c.keepersToBe(ctx, p) }
+		config.Keepers = func(ctx context.Context, pinned []state.Plugin) ([]custody.Keeper, error) {
+			return c.keepersToBe(ctx, p, pinned)
+		}
 	}
 	r, err := vault.Doctor(ctx, config)
 	if err != nil {
@@ -127,8 +129,8 @@ func runDoctor(ctx context.Context, c *call) error {
 
 // keepersToBe is keepers for a place where there may be no vault yet: a store
 // that has no keeper is measured, as init will.
-func (c *call) keepersToBe(ctx context.Context, p place) ([]custody.Keeper, error) {
-	out, err := c.keepers(ctx, p)
+func (c *call) keepersToBe(ctx context.Context, p place, pinned []state.Plugin) ([]custody.Keeper, error) {
+	out, err := c.keepers(ctx, p, pinned)
 	if !errors.Is(err, custody.ErrNoKeeper) {
 		return out, err
 	}
@@ -136,7 +138,7 @@ func (c *call) keepersToBe(ctx context.Context, p place) ([]custody.Keeper, erro
 	if specErr != nil || spec.Store == nil {
 		return nil, err
 	}
-	store, storeErr := c.openStore(ctx, *spec.Store, custodyPrefix, dir.Open)
+	store, storeErr := c.openStore(ctx, *spec.Store, custodyPrefix, false)
 	if storeErr != nil {
 		return nil, storeErr
 	}

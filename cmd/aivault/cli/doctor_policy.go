@@ -107,8 +107,8 @@ func (c *call) printAccess(p place) error {
 	if err != nil || role == "" {
 		return usage("--policy %q: there are %s and %s", role, strings.Join(state.Roles(), ", "), readerRole)
 	}
-	if p.at.Dir != "" {
-		return usage("--policy is for a vault in a bucket; a directory has its file system's permissions")
+	if p.at.Dir != "" || p.at.Plugin.Name != "" {
+		return usage("--policy is for a vault in a bucket; a directory has its file system's permissions, a plugin's storage its own")
 	}
 	arn, overwrites := c.flags.String("principal"), c.flags.Bool("no-write-once")
 	object := accessJSON{Role: role, KeeperOperations: nonNil(a.Keeper),

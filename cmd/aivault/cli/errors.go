@@ -18,6 +18,7 @@ import (
 	"github.com/aivault/aivault/crypto/dsse"
 	"github.com/aivault/aivault/crypto/identity"
 	"github.com/aivault/aivault/crypto/seal"
+	"github.com/aivault/aivault/plugins/host"
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/checkpoint"
 	"github.com/aivault/aivault/vault/disposal"
@@ -134,6 +135,12 @@ func judge(err error) verdict {
 	case is(vault.ErrIntegrity, keyring.ErrIntegrity, journal.ErrUnverifiable, state.ErrUnverifiable, entry.ErrMalformed, entry.ErrChain,
 		seal.ErrCorrupt, seal.ErrFormat, dsse.ErrFormat, dsse.ErrSignature, dsse.ErrNoSignature, custody.ErrMismatch, custody.ErrCorrupt), kind == backends.Corrupt:
 		return verdict{codeIntegrity, "integrity", "what is stored is not what was written; aivault verify finds out how much of it"}
+	case is(host.ErrDigest):
+		return verdict{codeIntegrity, "plugin-digest", "somebody has changed the plugin, or it was upgraded: aivault plugin list says which binaries the vault's members have pinned"}
+	case is(host.ErrContract):
+		return verdict{codeFailure, "plugin", "a store is named in a vault's location, a keeper with --custody"}
+	case is(host.ErrStart):
+		return verdict{codeUnreachable, "plugin", "aivault plugin test examines a plugin; --log-level debug shows all that it says"}
 	case is(disposal.ErrFailed):
 		return verdict{codeIntegrity, "disposal-failed", "a destroyed key opens: find out who has restored it, and treat the data as not disposed of"}
 	case is(disposal.ErrBundle):

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/aivault/aivault/backends"
-	"github.com/aivault/aivault/backends/dir"
 	"github.com/aivault/aivault/cmd/aivault/cli/machine"
 	"github.com/aivault/aivault/cmd/aivault/cli/naming"
 	"github.com/aivault/aivault/crypto/custody"
@@ -30,6 +29,7 @@ func initCommand() *command {
 			textFlag("member", "NAME", "what the vault calls you (default: your user name)"),
 			textFlag("person", "TEXT", "your name, function and organisation, for certificates to quote"),
 			textFlag("as", "NAME", "remember the vault under a name"),
+			listFlag("plugin-env", "NAME", "a variable that the plugins of storage and keeper are given; may be repeated"),
 		),
 		json: initJSON{},
 		run:  runInit,
@@ -97,18 +97,28 @@ func runInit(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	store, err := c.openStore(ctx, p.at, "", dir.Create)
+	pins, err := c.newPlugins(p.at.Plugin, spec.Plugin)
 	if err != nil {
 		return err
 	}
-	res, err := vault.Init(ctx, vault.Config{
+	store, err := c.openStore(ctx, p.at, "", true)
+	if err != nil {
+		return err
+	}
+	config := vault.Config{
 		Store: store, Identity: id, Now: c.sys.now, Stall: c.set.stall, Jobs: c.set.jobs, MemoryFor: c.memoryFor,
-		Keepers: func(ctx context.Context) ([]custody.Keeper, error) { return c.makeKeepers(ctx, spec) },
-	}, o)
+		Keepers: func(ctx context.Context, _ []state.Plugin) ([]custody.Keeper, error) {
+			return c.makeKeepers(ctx, spec, pins)
+		},
+	}
+	res, err := vault.Init(ctx, config, o)
 	if err != nil {
 		return err
 	}
-	c.remember(machine.Vault{Place: p.at.Place(), URL: p.at.String(), Genesis: res.Genesis, Custody: spec.String(), Names: names})
+	c.remember(machine.Vault{Place: p.at.Place(), URL: p.at.String(), Genesis: res.Genesis, Custody: spec.String(), Names: names, Plugin: c.storePlugin})
+	if res.Head, err = c.pinNewPlugins(ctx, config, res, pins); err != nil {
+		return err
+	}
 	c.warnOfSharedStorage(p, spec, res.Capabilities)
 	object := initJSON{c.out.schema(), true, p.at.String(), res.Genesis.String(), res.Head.String(), res.Member, keepersJSON(res.Keepers), nonNil(res.Says)}
 	err = c.out.result(object, object.Genesis, func(w io.Writer) {
@@ -132,7 +142,7 @@ func (c *call) newKeeperSpec(p place) (naming.Keeper, error) {
 	if err != nil {
 		return spec, err
 	}
-	if spec.Store != nil && overlaps(*spec.Store, p.at) || spec.Local != "" && p.at.Dir != "" && within(spec.Local, p.at.Dir) {
+	if spec.Plugin.Name != "" && spec.Plugin == p.at.Plugin || spec.Store != nil && overlaps(*spec.Store, p.at) || spec.Local != "" && p.at.Dir != "" && within(spec.Local, p.at.Dir) {
 		return spec, hint(usage("the keeper would lie in the vault's own storage: whoever holds that could open everything, and nothing could be destroyed"), "give it another bucket, under other credentials")
 	}
 	return spec, nil
@@ -141,6 +151,9 @@ func (c *call) newKeeperSpec(p place) (naming.Keeper, error) {
 // overlaps says whether two stores are in one bucket of one endpoint, or one
 // directory within the other.
 func overlaps(a, b naming.Location) bool {
+	if a.Plugin.Name != "" || b.Plugin.Name != "" {
+		return a.Plugin == b.Plugin
+	}
 	if a.Dir != "" || b.Dir != "" {
 		return a.Dir != "" && b.Dir != "" && within(a.Dir, b.Dir)
 	}

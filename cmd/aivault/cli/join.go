@@ -14,11 +14,14 @@ import (
 func joinCommand() *command {
 	return &command{
 		name: "join", args: "VAULT", usage: "remember a vault on this machine, and which one it is",
-		about:   "From then on this machine refuses another vault in the same place. With --as it has a name here, for --vault and for addresses of the form aivault://NAME/ARTEFACT. With --custody this machine also remembers where it reaches the vault's keeper.",
+		about:   "From then on this machine refuses another vault in the same place. With --as it has a name here, for --vault and for addresses of the form aivault://NAME/ARTEFACT. With --custody this machine also remembers where it reaches the vault's keeper. Where a plugin reaches the storage, this machine trusts from then on the binary that lies in --plugin-dir now, if the journal behind it pins the same; join again after an upgrade.",
 		example: "aivault join s3://models/vault --as lab --genesis 5f0c… --custody object:s3://keys/vault?profile=keys",
-		flags:   flagList(textFlag("as", "NAME", "the vault's name on this machine")),
-		json:    joinJSON{},
-		run:     runJoin,
+		flags: flagList(
+			textFlag("as", "NAME", "the vault's name on this machine"),
+			listFlag("plugin-env", "NAME", "a variable that the plugin of the vault's storage is given until its journal can be read, which names them; may be repeated"),
+		),
+		json: joinJSON{},
+		run:  runJoin,
 	}
 }
 
@@ -52,6 +55,9 @@ func runJoin(ctx context.Context, c *call) error {
 		}
 		record.Custody = spec.String()
 	}
+	if err := c.trustStorePlugin(p); err != nil {
+		return err
+	}
 	config, err := c.config(ctx, p)
 	if err != nil {
 		return err
@@ -60,8 +66,11 @@ func runJoin(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if record.Plugin, err = c.pinnedStorePlugin(p, v); err != nil {
+		return err
+	}
 	record.Genesis = v.Genesis()
-	changed := !p.seen || record.URL != p.known.URL || record.Custody != p.known.Custody || !slices.Equal(record.Names, p.known.Names)
+	changed := !p.seen || record.URL != p.known.URL || record.Custody != p.known.Custody || !slices.Equal(record.Plugin.Env, p.known.Plugin.Env) || record.Plugin.SHA256 != p.known.Plugin.SHA256 || !slices.Equal(record.Names, p.known.Names)
 	if changed {
 		if err := c.memory.Remember(record); err != nil {
 			return err

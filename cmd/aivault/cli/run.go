@@ -30,6 +30,9 @@ type run struct {
 	closers  []func()
 
 	allowance *allowance // of --limit-rate; nil until something needs it
+
+	storePlugin machine.Plugin // what this command trusts to reach the vault's store; zero: what the machine remembers
+	pinsPlugins bool           // the command may be what pins the plugin of the store that it uses
 }
 
 func newRun(s *system) *run {

@@ -47,6 +47,8 @@ type settings struct {
 	stateDir string // "" where this user has no place for it
 	incident string // that what is put on record belongs to; "": none
 
+	pluginDir string // "" where this user has no place for it
+
 	from []origin // in the order of the table
 }
 
@@ -73,7 +75,7 @@ type setting struct {
 
 func globalSettings() []setting {
 	return []setting{
-		{name: "vault", value: "VAULT", usage: "the vault: s3://BUCKET/PREFIX?…, file:///DIR, a path, or a name that join gave",
+		{name: "vault", value: "VAULT", usage: "the vault: s3://BUCKET/PREFIX?…, file:///DIR, a path, plugin:NAME:CONFIG, or a name that join gave",
 			set: func(s *settings, v string) error { s.vault = v; return nil }},
 		{name: "identity", value: "SRC", found: defaultIdentityPath, usage: "who you are: a file, - for stdin, env:NAME, fd:N, or exec:COMMAND, which is run without a shell and prints the identity; without it, AIVAULT_IDENTITY_KEY may hold the identity itself, else it is the file identity in aivault's configuration directory; AIVAULT_PASSPHRASE_FILE names a file with its passphrase",
 			set: func(s *settings, v string) error { s.identity = v; return nil }},
@@ -103,7 +105,7 @@ func globalSettings() []setting {
 			}},
 		{name: "max-staleness", value: "DURATION", usage: "refuse content whose journal no witness has cosigned for so long",
 			set: func(s *settings, v string) (err error) { s.maxStaleness, err = parseDuration(v); return err }},
-		{name: "custody", value: "SPEC", usage: "where this machine reaches the keeper of keys: local:DIR or object:STORE-URL",
+		{name: "custody", value: "SPEC", usage: "where this machine reaches the keeper of keys: local:DIR, object:STORE-URL or plugin:NAME:CONFIG",
 			set: func(s *settings, v string) error { s.custody = v; return nil }},
 		{name: "json", usage: "print results, and errors, as JSON",
 			set: func(s *settings, v string) (err error) { s.json, err = strconv.ParseBool(v); return err }},
@@ -137,6 +139,8 @@ func globalSettings() []setting {
 			}},
 		{name: "limit-rate", value: "RATE", usage: "bytes a second over the network to a bucket, both ways together, e.g. 500k, 20M",
 			set: func(s *settings, v string) (err error) { s.rate, err = parseRate(v); return err }},
+		{name: "plugin-dir", value: "DIR", found: defaultPluginDir, usage: "where plugins lie, each as aivault-plugin-NAME; without it, the directory plugins in aivault's configuration directory",
+			set: func(s *settings, v string) error { s.pluginDir = v; return nil }},
 		{name: "state-dir", value: "DIR", found: defaultStateDir, usage: "where this machine remembers what it has seen; if that cannot be written, reading goes on with a warning; without it, a directory of this user's",
 			set: func(s *settings, v string) error { s.stateDir = v; return nil }},
 		{name: "incident", value: "ID", usage: "the incident that an act belongs to, for the record: of promote, rollback, quarantine and quarantine clear",
@@ -291,6 +295,8 @@ func below(dir string, names ...string) string {
 }
 
 func defaultIdentityPath() string { return below(configDir(), "identity") }
+
+func defaultPluginDir() string { return below(configDir(), "plugins") }
 
 // defaultStateDir follows the XDG Base Directory Specification 0.8 where it
 // applies, and what is usual elsewhere.

@@ -22,6 +22,7 @@ import (
 	"github.com/aivault/aivault/crypto/custody/object"
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/ledger"
+	"github.com/aivault/aivault/vault/state"
 	"github.com/aivault/aivault/vault/transfer"
 )
 
@@ -124,6 +125,9 @@ func (r *run) openShowing(ctx context.Context, addressed, title string) (*vault.
 	if err != nil {
 		return nil, err
 	}
+	if err := r.checkStorePlugin(p, v); err != nil {
+		return nil, err
+	}
 	if !p.seen {
 		if c.Genesis.IsZero() {
 			r.log.Warn(fmt.Sprintf("first seen: the vault at %s is %s; compare that with somebody who knows it", p.at.Place(), v.Genesis()))
@@ -158,13 +162,15 @@ func (r *run) config(ctx context.Context, p place) (vault.Config, error) {
 	if err != nil {
 		return vault.Config{}, err
 	}
-	store, err := r.openStore(ctx, p.at, "", dir.Open)
+	store, err := r.openStore(ctx, p.at, "", false)
 	if err != nil {
 		return vault.Config{}, err
 	}
 	return vault.Config{
 		Store: store, Identity: id, Genesis: genesis, Pins: r.set.pins, Witnesses: r.set.witnesses, MaxStaleness: r.set.maxStaleness, Now: r.sys.now, Stall: r.set.stall, Jobs: r.set.jobs,
-		Keepers:   func(ctx context.Context) ([]custody.Keeper, error) { return r.keepers(ctx, p) },
+		Keepers: func(ctx context.Context, pinned []state.Plugin) ([]custody.Keeper, error) {
+			return r.keepers(ctx, p, pinned)
+		},
 		MemoryFor: r.memoryFor,
 		Tool:      "aivault " + buildVersion().Version,
 		Host:      r.host(),
@@ -190,9 +196,16 @@ func (r *run) memoryFor(genesis canonical.Digest) (ledger.Memory, vault.Cache) {
 }
 
 // openStore opens a store. prefix stands before the variables that hold its
-// credentials; openDir opens or makes a directory.
-func (r *run) openStore(ctx context.Context, l naming.Location, prefix string, openDir func(string, clock) (*dir.Store, error)) (backends.Store, error) {
+// credentials; with create a directory, or what a plugin reaches, may be new.
+func (r *run) openStore(ctx context.Context, l naming.Location, prefix string, create bool) (backends.Store, error) {
+	if l.Plugin.Name != "" {
+		return r.openPluginStore(ctx, l, create)
+	}
 	if l.Dir != "" {
+		openDir := dir.Open
+		if create {
+			openDir = dir.Create
+		}
 		s, err := openDir(l.Dir, r.sys.now)
 		if err != nil {
 			return nil, err
@@ -260,17 +273,20 @@ func (r *run) keeperSpec(p place) (naming.Keeper, error) {
 	return naming.Keeper{}, hint(usage("where this machine reaches the vault's keeper is not known: %w", custody.ErrUnavailable), "name it with --custody SPEC, or for good with aivault join --custody SPEC")
 }
 
-// keepers connects to the keeper of a vault.
-func (r *run) keepers(ctx context.Context, p place) ([]custody.Keeper, error) {
+// keepers connects to the keeper of a vault, whose journal pins plugins.
+func (r *run) keepers(ctx context.Context, p place, pinned []state.Plugin) ([]custody.Keeper, error) {
 	spec, err := r.keeperSpec(p)
 	if err != nil {
 		return nil, err
+	}
+	if spec.Plugin.Name != "" {
+		return r.openPluginKeeper(ctx, spec.Plugin, pinned, false)
 	}
 	if spec.Store == nil {
 		k, err := local.Open(spec.Local, r.sys.now)
 		return []custody.Keeper{k}, err
 	}
-	store, err := r.openStore(ctx, *spec.Store, custodyPrefix, dir.Open)
+	store, err := r.openStore(ctx, *spec.Store, custodyPrefix, false)
 	if err != nil {
 		return nil, fmt.Errorf("the keeper's store: %w", err)
 	}
@@ -278,13 +294,17 @@ func (r *run) keepers(ctx context.Context, p place) ([]custody.Keeper, error) {
 	return []custody.Keeper{k}, err
 }
 
-// makeKeepers is keepers for a new vault: a keeper that is not there is made.
-func (r *run) makeKeepers(ctx context.Context, spec naming.Keeper) ([]custody.Keeper, error) {
+// makeKeepers is keepers for a new vault, which is to pin plugins: a keeper that
+// is not there is made.
+func (r *run) makeKeepers(ctx context.Context, spec naming.Keeper, pins []state.Plugin) ([]custody.Keeper, error) {
+	if spec.Plugin.Name != "" {
+		return r.openPluginKeeper(ctx, spec.Plugin, pins, true)
+	}
 	if spec.Store == nil {
 		k, err := local.Init(spec.Local, r.sys.now)
 		return []custody.Keeper{k}, err
 	}
-	store, err := r.openStore(ctx, *spec.Store, custodyPrefix, dir.Create)
+	store, err := r.openStore(ctx, *spec.Store, custodyPrefix, true)
 	if err != nil {
 		return nil, fmt.Errorf("the keeper's store: %w", err)
 	}

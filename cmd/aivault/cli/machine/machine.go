@@ -54,9 +54,20 @@ type Vault struct {
 	Place   string           `json:"place"` // where it is, in the one spelling; says nothing of who comes
 	URL     string           `json:"url"`   // how this machine gets there
 	Genesis canonical.Digest `json:"genesis"`
-	Custody string           `json:"custody"` // where this machine reaches its keeper; may be empty
-	Names   []string         `json:"names"`   // that people gave it here
+	Custody string           `json:"custody"`         // where this machine reaches its keeper; may be empty
+	Names   []string         `json:"names"`           // that people gave it here
+	Plugin  Plugin           `json:"plugin,omitzero"` // that reaches its store; zero: none is needed
 }
+
+// Plugin is a plugin's binary as this machine pins it, for what lies in front of
+// the journal that pins it for everybody.
+type Plugin struct {
+	SHA256 canonical.Digest `json:"sha256"`
+	Env    []string         `json:"env,omitempty"` // names of the variables that it is given
+}
+
+// IsZero says that no binary is pinned.
+func (p Plugin) IsZero() bool { return p.SHA256.IsZero() }
 
 // Vault returns what is known of the vault at a place.
 func (d *Dir) Vault(place string) (Vault, bool, error) {

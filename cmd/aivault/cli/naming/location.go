@@ -19,18 +19,20 @@ import (
 // ErrInvalid marks a name that cannot be understood.
 var ErrInvalid = errors.New("invalid name")
 
-// Location is where a store is: a directory, or a place in a bucket.
+// Location is where a store is: a directory, what a plugin reaches, or a place in
+// a bucket.
 type Location struct {
-	Dir string    // absolute; "" for a bucket
-	S3  s3.Config // the part that a URL has
+	Dir    string    // absolute; "" for all else
+	Plugin Plugin    // zero for all else
+	S3     s3.Config // the part that a URL has
 }
 
 // Lookup returns the location that a name stands for on this machine.
 type Lookup func(name string) (location string, ok bool, err error)
 
 // ParseLocation reads a vault's location: s3://BUCKET/PREFIX?…, file:///DIR, a
-// path, or a name that lookup, which may be nil, knows. A word without a slash
-// that is no such name is a path.
+// path, plugin:NAME:CONFIG, or a name that lookup, which may be nil, knows. A word
+// without a slash that is no such name is a path.
 func ParseLocation(text string, lookup Lookup) (Location, error) {
 	if IsName(text) && lookup != nil {
 		there, ok, err := lookup(text)
@@ -59,10 +61,11 @@ func ParseLocation(text string, lookup Lookup) (Location, error) {
 		return parseFileURL(text)
 	case strings.HasPrefix(text, addressScheme):
 		return Location{}, invalid("an aivault:// address names an artefact; a vault is named by its URL, its path or the name that join gave it")
-	case strings.HasPrefix(text, "plugin:"):
-		return Location{}, invalid("stores in plugins are not supported by this version; use s3://, file:/// or a path")
+	case strings.HasPrefix(text, pluginScheme):
+		p, err := parsePlugin(text)
+		return Location{Plugin: p}, err
 	case isURL:
-		return Location{}, invalid("a vault cannot be at %s://; use s3://, file:/// or a path", scheme)
+		return Location{}, invalid("a vault cannot be at %s://; use s3://, file:///, plugin:NAME:CONFIG or a path", scheme)
 	case text[0] == '~':
 		return Location{}, invalid("~ stands unexpanded in the path; write $HOME, or ./~ if the directory has that name")
 	case isDrivePath(text) && runtime.GOOS != "windows":
@@ -107,7 +110,10 @@ func isDrivePath(s string) bool {
 
 // String is the canonical spelling, which ParseLocation takes.
 func (l Location) String() string {
-	if l.Dir == "" {
+	switch {
+	case l.Plugin.Name != "":
+		return l.Plugin.String()
+	case l.Dir == "":
 		return l.S3.URL()
 	}
 	path := filepath.ToSlash(l.Dir)

@@ -135,7 +135,7 @@ func TestParseLocation(t *testing.T) {
 
 func TestRefusedLocations(t *testing.T) {
 	for _, in := range []string{
-		"", "gs://bucket", "https://host/x", "aivault://lab/x", "plugin:azblob:x", "~/vault", "~bob/vault",
+		"", "gs://bucket", "https://host/x", "aivault://lab/x", "plugin:", "plugin::secret", "plugin:s3:secret", "plugin:../x:secret", "~/vault", "~bob/vault",
 		"file://host/x", "file:x", "file:///x?y", "file:///x#y", "file:///%zz", "s3://", "s3://b", "s3://bucket/p?nonsense=1",
 		"s3://key:secret@bucket/p", "a\x00b/c",
 	} {
@@ -147,6 +147,13 @@ func TestRefusedLocations(t *testing.T) {
 		if strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: the error repeats it: %v", in, err)
 		}
+	}
+}
+
+func TestPluginLocation(t *testing.T) {
+	l, err := ParseLocation("plugin:azblob:https://host/container:x", nil)
+	if err != nil || l.Plugin != (Plugin{"azblob", "https://host/container:x"}) || l.Dir != "" || l.Place() != "plugin:azblob:https://host/container:x" {
+		t.Errorf("got %+v, %v", l, err)
 	}
 }
 
@@ -174,6 +181,8 @@ func TestParseKeeper(t *testing.T) {
 		"local:file:///srv/keys":       "local:/srv/keys",
 		"object:s3://keys/a?profile=k": "object:s3://keys/a?profile=k",
 		"object:/mnt/keys":             "object:file:///mnt/keys",
+		"plugin:pkcs11:slot=3:x":       "plugin:pkcs11:slot=3:x",
+		"plugin:tpm":                   "plugin:tpm:",
 	} {
 		k, err := ParseKeeper(in)
 		if err != nil || k.String() != want {
@@ -184,7 +193,7 @@ func TestParseKeeper(t *testing.T) {
 			t.Errorf("%q: its canonical spelling reads as %s, %v", in, again, err)
 		}
 	}
-	for _, in := range []string{"", "local", "local:", "object:", "/srv/keys", "s3://keys/a", "local:s3://keys/a", "any-of(local:/a,local:/b)", "all-of(x)", "plugin:pkcs11:x", "vault:x", "object:gs://x"} {
+	for _, in := range []string{"", "local", "local:", "object:", "/srv/keys", "s3://keys/a", "local:s3://keys/a", "any-of(local:/a,local:/b)", "all-of(x)", "plugin:local:x", "plugin:", "vault:x", "object:gs://x", "object:plugin:azblob:x", "local:plugin:azblob:x"} {
 		if k, err := ParseKeeper(in); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%q: got %s, %v", in, k, err)
 		}
