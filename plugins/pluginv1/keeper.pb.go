@@ -88,21 +88,23 @@ const (
 	KeeperErrorKind_KEEPER_ERROR_KIND_RATE_LIMITED KeeperErrorKind = 7
 	KeeperErrorKind_KEEPER_ERROR_KIND_CORRUPT      KeeperErrorKind = 8
 	KeeperErrorKind_KEEPER_ERROR_KIND_UNFIT        KeeperErrorKind = 9
+	KeeperErrorKind_KEEPER_ERROR_KIND_NO_KEEPER    KeeperErrorKind = 10
 )
 
 // Enum value maps for KeeperErrorKind.
 var (
 	KeeperErrorKind_name = map[int32]string{
-		0: "KEEPER_ERROR_KIND_UNSPECIFIED",
-		1: "KEEPER_ERROR_KIND_DESTROYED",
-		2: "KEEPER_ERROR_KIND_NOT_FOUND",
-		3: "KEEPER_ERROR_KIND_DENIED",
-		4: "KEEPER_ERROR_KIND_MISMATCH",
-		5: "KEEPER_ERROR_KIND_INVALID",
-		6: "KEEPER_ERROR_KIND_UNAVAILABLE",
-		7: "KEEPER_ERROR_KIND_RATE_LIMITED",
-		8: "KEEPER_ERROR_KIND_CORRUPT",
-		9: "KEEPER_ERROR_KIND_UNFIT",
+		0:  "KEEPER_ERROR_KIND_UNSPECIFIED",
+		1:  "KEEPER_ERROR_KIND_DESTROYED",
+		2:  "KEEPER_ERROR_KIND_NOT_FOUND",
+		3:  "KEEPER_ERROR_KIND_DENIED",
+		4:  "KEEPER_ERROR_KIND_MISMATCH",
+		5:  "KEEPER_ERROR_KIND_INVALID",
+		6:  "KEEPER_ERROR_KIND_UNAVAILABLE",
+		7:  "KEEPER_ERROR_KIND_RATE_LIMITED",
+		8:  "KEEPER_ERROR_KIND_CORRUPT",
+		9:  "KEEPER_ERROR_KIND_UNFIT",
+		10: "KEEPER_ERROR_KIND_NO_KEEPER",
 	}
 	KeeperErrorKind_value = map[string]int32{
 		"KEEPER_ERROR_KIND_UNSPECIFIED":  0,
@@ -115,6 +117,7 @@ var (
 		"KEEPER_ERROR_KIND_RATE_LIMITED": 7,
 		"KEEPER_ERROR_KIND_CORRUPT":      8,
 		"KEEPER_ERROR_KIND_UNFIT":        9,
+		"KEEPER_ERROR_KIND_NO_KEEPER":    10,
 	}
 )
 
@@ -1035,7 +1038,7 @@ const file_keeper_proto_rawDesc = "" +
 	"\x11KEY_STATE_UNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fKEY_STATE_ALIVE\x10\x01\x12\x15\n" +
 	"\x11KEY_STATE_PENDING\x10\x02\x12\x17\n" +
-	"\x13KEY_STATE_DESTROYED\x10\x03*\xd6\x02\n" +
+	"\x13KEY_STATE_DESTROYED\x10\x03*\xf7\x02\n" +
 	"\x0fKeeperErrorKind\x12!\n" +
 	"\x1dKEEPER_ERROR_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bKEEPER_ERROR_KIND_DESTROYED\x10\x01\x12\x1f\n" +
@@ -1046,7 +1049,9 @@ const file_keeper_proto_rawDesc = "" +
 	"\x1dKEEPER_ERROR_KIND_UNAVAILABLE\x10\x06\x12\"\n" +
 	"\x1eKEEPER_ERROR_KIND_RATE_LIMITED\x10\a\x12\x1d\n" +
 	"\x19KEEPER_ERROR_KIND_CORRUPT\x10\b\x12\x1b\n" +
-	"\x17KEEPER_ERROR_KIND_UNFIT\x10\t2\xb9\x04\n" +
+	"\x17KEEPER_ERROR_KIND_UNFIT\x10\t\x12\x1f\n" +
+	"\x1bKEEPER_ERROR_KIND_NO_KEEPER\x10\n" +
+	"2\xb9\x04\n" +
 	"\x06Keeper\x12M\n" +
 	"\x06Create\x12 .aivault.plugin.v1.CreateRequest\x1a!.aivault.plugin.v1.CreateResponse\x12G\n" +
 	"\x04Wrap\x12\x1e.aivault.plugin.v1.WrapRequest\x1a\x1f.aivault.plugin.v1.WrapResponse\x12M\n" +

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -134,7 +136,11 @@ func TestHostileKeeper(t *testing.T) {
 func TestKeeperErrorsSurvive(t *testing.T) {
 	kinds := []error{
 		custody.ErrDestroyed, custody.ErrNotFound, custody.ErrDenied, custody.ErrMismatch, custody.ErrInvalid,
-		custody.ErrUnavailable, custody.ErrRateLimited, custody.ErrCorrupt, custody.ErrUnfit,
+		custody.ErrUnavailable, custody.ErrRateLimited, custody.ErrCorrupt, custody.ErrUnfit, custody.ErrNoKeeper,
+	}
+	source, err := os.ReadFile(filepath.Join("..", "..", "..", "crypto", "custody", "errors.go"))
+	if n := len(regexp.MustCompile(`(?m)^\tErr\w+ += `).FindAll(source, -1)); err != nil || n != len(kinds) {
+		t.Fatalf("the contract has %d kinds of errors, this test %d (%v)", n, len(kinds), err)
 	}
 	for _, kind := range kinds {
 		k := wire.NewKeeper(open(t, serve(t, wire.Implementation{Version: "1", Keeper: func(context.Context, string, bool) (custody.Keeper, error) {
@@ -142,7 +148,7 @@ func TestKeeperErrorsSurvive(t *testing.T) {
 		}}), "", false), options)
 		_, err := k.Create(t.Context(), "label")
 		for _, other := range kinds {
-			if errors.Is(err, other) != (other == kind) {
+			if errors.Is(err, other) != errors.Is(kind, other) {
 				t.Errorf("%v became %v", kind, err)
 			}
 		}

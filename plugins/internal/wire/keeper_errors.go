@@ -23,6 +23,7 @@ func keeperKinds() []error {
 		pluginv1.KeeperErrorKind_KEEPER_ERROR_KIND_RATE_LIMITED: custody.ErrRateLimited,
 		pluginv1.KeeperErrorKind_KEEPER_ERROR_KIND_CORRUPT:      custody.ErrCorrupt,
 		pluginv1.KeeperErrorKind_KEEPER_ERROR_KIND_UNFIT:        custody.ErrUnfit,
+		pluginv1.KeeperErrorKind_KEEPER_ERROR_KIND_NO_KEEPER:    custody.ErrNoKeeper,
 	}
 }
 
@@ -31,6 +32,9 @@ func keeperKinds() []error {
 func toKeeperStatus(err error) error {
 	detail := &pluginv1.KeeperError{Kind: pluginv1.KeeperErrorKind_KEEPER_ERROR_KIND_UNAVAILABLE, Message: clean(err.Error())}
 	for kind, sentinel := range keeperKinds() {
+		if errors.Is(err, custody.ErrNoKeeper) && sentinel == custody.ErrUnavailable {
+			continue // it is that too
+		}
 		if sentinel != nil && errors.Is(err, sentinel) {
 			detail.Kind = pluginv1.KeeperErrorKind(kind)
 			break
