@@ -94,7 +94,11 @@ func (s *siege) attack(rt *rapid.T) {
 	case "flip", "truncate":
 		s.damage(rt, c.view, key)
 	case "swap":
-		other := rapid.SampledFrom(c.view.Keys(rapid.SampledFrom([]string{"log/", "a/", "meta/", ""}).Draw(rt, "where"))).Draw(rt, "with")
+		there := c.view.Keys(rapid.SampledFrom([]string{"log/", "a/", "meta/", ""}).Draw(rt, "where"))
+		if len(there) == 0 {
+			return
+		}
+		other := rapid.SampledFrom(there).Draw(rt, "with")
 		a, b := c.view.Read(key), c.view.Read(other)
 		c.view.Show(key, b)
 		c.view.Show(other, a)
