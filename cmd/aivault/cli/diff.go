@@ -158,7 +158,11 @@ func showDiff(w io.Writer, o diffJSON) {
 		}
 	}
 	t.Flush()
-	fmt.Fprintf(w, "%s → %s: %s differ", printable(o.From), printable(o.To), plural(len(o.Files), "file"))
+	verb := "differ"
+	if len(o.Files) == 1 {
+		verb = "differs"
+	}
+	fmt.Fprintf(w, "%s → %s: %s %s", printable(o.From), printable(o.To), plural(len(o.Files), "file"), verb)
 	if len(o.Tensors) > 0 {
 		fmt.Fprintf(w, ", %s", plural(len(o.Tensors), "tensor"))
 	}
