@@ -41,16 +41,30 @@ const kernelBytes = 256 << 20
 
 // stepKernels measures every stage on the same chunks, taking turns chunk by chunk.
 func stepKernels(_ context.Context, args []string) (map[string]spent, error) {
+	return measureKernels(args[0], func(string) bool { return true })
+}
+
+// stepCoder is stepKernels for the bf16 coder alone, with a profile.
+func stepCoder(_ context.Context, args []string) (sum map[string]spent, err error) {
+	_, profileErr := profiled(args[1], 0, func() error {
+		sum, err = measureKernels(args[0], func(stage string) bool { return stage == stageEncode || stage == stageDecode })
+		return err
+	})
+	return sum, profileErr
+}
+
+// measureKernels measures the stages that are wanted on the files below dir.
+func measureKernels(dir string, wanted func(stage string) bool) (map[string]spent, error) {
 	id, err := seal.GenerateIdentity()
 	if err != nil {
 		return nil, err
 	}
-	k := kernels{id: id, secret: manifest.NewSecret(), sum: make(map[string]spent), encoder: codec.NewEncoder(), decoder: codec.NewDecoder(),
+	k := kernels{id: id, wanted: wanted, secret: manifest.NewSecret(), sum: make(map[string]spent), encoder: codec.NewEncoder(), decoder: codec.NewDecoder(),
 		encoded: make([]byte, 0, manifest.MaxChunk+codec.Spare),
 		sealed:  make([]byte, 0, chunk.MaxSealed), opened: make([]byte, 0, manifest.MaxChunk)}
 	buf := make([]byte, manifest.MaxChunk)
 	left := int64(kernelBytes)
-	return k.sum, walk(args[0], func(_, path string) error {
+	return k.sum, walk(dir, func(_, path string) error {
 		f, err := os.Open(path)
 		if err != nil {
 			return err
@@ -71,6 +85,7 @@ func stepKernels(_ context.Context, args []string) (map[string]spent, error) {
 
 type kernels struct {
 	id             *seal.Identity
+	wanted         func(stage string) bool
 	secret         manifest.Secret
 	sealed, opened []byte
 	encoder        *codec.Encoder
@@ -113,6 +128,9 @@ func (k *kernels) chunk(f io.Reader, buf []byte) (n int, err error) {
 		}},
 		{stageOpen, func() (err error) { k.opened, err = seal.AppendOpen(k.opened[:0], k.sealed, 1, k.id); return err }},
 	} {
+		if !k.wanted(s.name) {
+			continue
+		}
 		took, stageErr := timed(0, s.do)
 		if stageErr != nil {
 			return n, stageErr

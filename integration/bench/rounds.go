@@ -26,6 +26,7 @@ const (
 	pushing = "push"
 	pulling = "pull"
 	toDisk  = "pull-to-disk"
+	coding  = "coder"
 )
 
 // rows prepares the rows of all tools for a data set.

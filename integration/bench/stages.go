@@ -30,6 +30,11 @@ func (l *lab) stages(set *dataset, disk, profiles string) (r *round, err error) 
 		}
 		return profilePath(profiles, name)
 	}
+	if profiles != "" {
+		if _, err = l.step("coder", set.dir, profile(coding)); err != nil {
+			return nil, err
+		}
+	}
 	if r.push, err = l.step("push", set.dir, profile(pushing)); err != nil {
 		return nil, err
 	}

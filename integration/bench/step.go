@@ -69,6 +69,7 @@ func runStep(ctx context.Context, w io.Writer, args []string) error {
 	}{
 		"hash":    {"DIR", stepHash},
 		"kernels": {"DIR", stepKernels},
+		"coder":   {"DIR PROFILE", stepCoder},
 		"push":    {"DIR PROFILE", stepPush},
 		"pull":    {"DIR DEST PROFILE", stepPull},
 		"direct":  {"FILE BYTES", stepDirect},

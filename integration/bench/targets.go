@@ -82,8 +82,8 @@ func libraryTargets() []target {
 					return x.disk.perSecond() / x.direct.perSecond()
 				})
 			}},
-		{"bf16 coder, encoding", false, 1.05, "SU per core", "", units(func(x *round) float64 { return x.kernels[stageEncode].perCPU() })},
-		{"bf16 coder, decoding", false, 1.3, "SU per core", "", units(func(x *round) float64 { return x.kernels[stageDecode].perCPU() })},
+		{"bf16 coder, encoding", false, 1.05, "SU per core", coding, units(func(x *round) float64 { return x.kernels[stageEncode].perCPU() })},
+		{"bf16 coder, decoding", false, 1.3, "SU per core", coding, units(func(x *round) float64 { return x.kernels[stageDecode].perCPU() })},
 	}
 }
 
