@@ -136,7 +136,7 @@ func storageTargets() []target {
 // missedOps are the profiles that may explain a missed target.
 func (r *report) missedOps() []string {
 	var out []string
-	for _, op := range []string{pushing, pulling, toDisk} {
+	for _, op := range []string{pushing, pulling, toDisk, coding} {
 		for _, x := range targets() {
 			if _, verdict := x.judge(r); verdict == missed && x.op == op {
 				out = append(out, op)
