@@ -120,11 +120,7 @@ func runAttest(ctx context.Context, c *call) error {
 }
 
 func runAttestList(ctx context.Context, c *call) error {
-	addressed, ref, err := naming.ParseRef(c.args[0])
-	if err != nil {
-		return err
-	}
-	v, err := c.open(ctx, addressed)
+	v, ref, err := c.openRef(ctx)
 	if err != nil {
 		return err
 	}

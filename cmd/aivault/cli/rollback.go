@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,7 @@ func rollbackCommand() *command {
 func drillCommand() *command {
 	return &command{
 		name: "drill", args: "ARTEFACT:CHANNEL", usage: "restore, for practice, what a channel would fall back to",
-		about:   "For developers, operators and custodians who read the artefact. The version that aivault rollback would choose now is pulled into a temporary directory, every byte verified, and how that went is recorded on it as evidence of type drill, named for the channel. Policy can ask that a fallback was drilled lately; aivault rollback --quick relies on it. The copy is removed.",
+		about:   "For developers, operators and custodians who read the artefact. The version that aivault rollback would choose now is pulled into a temporary directory, every byte verified, and how that went is recorded on it as evidence of type drill, named for the channel. Policy can ask that a fallback was drilled lately; aivault rollback --quick relies on it. The copy is removed; of a drill that is killed it stays, plaintext, in a directory aivault-drill-… there.",
 		example: "aivault drill fraud-detector:prod --json",
 		flags:   flagList(textFlag("temp-dir", "DIR", "where the temporary directory is made (default: the system's)")),
 		json:    drillJSON{}, run: runDrill,
@@ -205,7 +206,7 @@ func runRollback(ctx context.Context, c *call) error {
 	return err
 }
 
-func runDrill(ctx context.Context, c *call) error {
+func runDrill(ctx context.Context, c *call) (err error) {
 	addressed, artefact, channel, err := c.channelOf(c.args[0])
 	if err != nil {
 		return err
@@ -214,7 +215,11 @@ func runDrill(ctx context.Context, c *call) error {
 	if err != nil {
 		return usage("a temporary directory: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if left := os.RemoveAll(dir); left != nil {
+			err = errors.Join(err, fmt.Errorf("plaintext is left in %s: %w", dir, left))
+		}
+	}()
 	v, err := c.openShowing(ctx, addressed, "drill "+artefact+":"+channel)
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/aivault/aivault/cmd/aivault/cli/naming"
 	"github.com/aivault/aivault/vault"
 )
 
@@ -106,11 +105,7 @@ type showJSON struct {
 }
 
 func runShow(ctx context.Context, c *call) error {
-	addressed, ref, err := naming.ParseRef(c.args[0])
-	if err != nil {
-		return err
-	}
-	v, err := c.open(ctx, addressed)
+	v, ref, err := c.openRef(ctx)
 	if err != nil {
 		return err
 	}

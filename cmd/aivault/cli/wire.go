@@ -107,6 +107,17 @@ func (r *run) open(ctx context.Context, addressed string) (*vault.Vault, error) 
 	return r.openShowing(ctx, addressed, "")
 }
 
+// openRef opens the vault of a command that is about the version its first
+// argument names.
+func (c *call) openRef(ctx context.Context) (*vault.Vault, vault.Ref, error) {
+	addressed, ref, err := naming.ParseRef(c.args[0])
+	if err != nil {
+		return nil, ref, err
+	}
+	v, err := c.open(ctx, addressed)
+	return v, ref, err
+}
+
 // openShowing opens the vault of a command whose progress is shown under a
 // title, and remembers a vault that is new here.
 func (r *run) openShowing(ctx context.Context, addressed, title string) (*vault.Vault, error) {
