@@ -73,7 +73,13 @@ func entomb(d disk, label string, ref custody.KeyRef) error {
 	if err := d.write(tombstone, keyfile.EncodeTombstone(ref)); err != nil {
 		return err
 	}
-	if err := d.link(label+keySuffix, temporary(label, oldSuffix)); err != nil {
+	err := d.link(label+keySuffix, temporary(label, oldSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		// A racing destroyer renamed its tombstone over the file whose name was just
+		// looked up, and swept the file's other names. Nothing is left to keep a name on.
+		return ignoreNotExist(d.remove(tombstone))
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.sync(); err != nil {

@@ -117,14 +117,19 @@ func (d *actorDisk) write(name string, b []byte) error {
 	return err
 }
 
+// link looks the file up and names it in two steps, as Linux does: a file that
+// lost its last name in between gets no new one.
 func (d *actorDisk) link(old, name string) error {
+	f, err := d.get(old)
+	if err != nil {
+		return err
+	}
 	return d.step(func() error {
-		f := d.now[old]
 		switch {
-		case f == nil:
-			return fs.ErrNotExist
 		case d.now[name] != nil:
 			return fs.ErrExist
+		case !slices.Contains(slices.Collect(maps.Values(d.now)), f):
+			return fs.ErrNotExist
 		}
 		d.change(func(names map[string]*inode) { names[name] = f })
 		return nil
