@@ -60,7 +60,12 @@ func (p *place) push(t testing.TB, artefact string, version int) {
 // reads pulls a version and returns the error.
 func (p *place) reads(t testing.TB, artefact string, version int) error {
 	t.Helper()
-	v, err := vault.Open(t.Context(), p.config())
+	return pulls(t, p.config(), artefact, version)
+}
+
+func pulls(t testing.TB, c vault.Config, artefact string, version int) error {
+	t.Helper()
+	v, err := vault.Open(t.Context(), c)
 	if err != nil {
 		return err
 	}

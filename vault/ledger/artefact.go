@@ -99,7 +99,7 @@ func (a *Artefact) Fold(ctx context.Context) (*state.Artefact, error) {
 		return nil, foldErr
 	}
 	if err != nil {
-		return nil, errors.Join(a.vault.shutOutNow(err), a.vault.check(a.journal.ID, log))
+		return nil, a.vault.blockedNow(err, a.journal.ID, log)
 	}
 	if err := a.vault.recall(a.journal.ID, log); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aivault/aivault/backends"
@@ -125,10 +126,14 @@ func (s *Session) check(id string, log *journal.Log) error {
 	return nil
 }
 
-// checkHead refuses a log in which p does not stand.
+// checkHead refuses a log in which p does not stand. An object that does not verify
+// in p's slot is damage, whether or not the reader knew of p (vault/FORMAT.md §4.4).
 func checkHead(id string, log *journal.Log, p entry.Position, what string) error {
 	e := log.At(p.Seq)
+	spoilt := slices.IndexFunc(log.Junk, func(j journal.Junk) bool { return j.Seq == p.Seq })
 	switch {
+	case e == nil && p.Seq > log.Head().Seq && spoilt >= 0:
+		return fmt.Errorf("%w: %s, entry %d of journal %s, which %s: %w", journal.ErrUnverifiable, log.Junk[spoilt].Key, p.Seq, id, what, log.Junk[spoilt].Why)
 	case e == nil && p.Seq > log.Head().Seq:
 		return fmt.Errorf("%w: journal %s ends at entry %d, before entry %d, which %s", journal.ErrRolledBack, id, log.Head().Seq, p.Seq, what)
 	case e == nil:

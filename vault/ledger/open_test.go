@@ -147,12 +147,20 @@ func TestDamagedHeadIsRemembered(t *testing.T) {
 	w, err := ledger.Open(bg, s, p.genesis.Hash)
 	p.ok(err)
 	pinned := w.Artefact(a.ID)
-	if _, err := pinned.Fold(bg); !errors.Is(err, journal.ErrJunk) || !errors.Is(err, journal.ErrRolledBack) {
+	if _, err := pinned.Fold(bg); !errors.Is(err, journal.ErrUnverifiable) || errors.Is(err, journal.ErrRolledBack) {
 		t.Errorf("pinned: %v", err)
 	}
-	if err := pinned.Skip(bg, pinned.Log().Blocking(), "a bit flipped"); !errors.Is(err, journal.ErrRolledBack) {
+	if err := pinned.Skip(bg, pinned.Log().Blocking(), "a bit flipped"); !errors.Is(err, journal.ErrUnverifiable) {
 		t.Errorf("pinned, skip: %v", err)
 	}
+	spoilt, err := ledger.ReadObject(bg, p.mem, logPrefix(a)+journal.Slot(3), 0)
+	p.ok(err)
+	p.mem.Remove(logPrefix(a) + journal.Slot(3))
+	if _, err := w.Artefact(a.ID).Fold(bg); !errors.Is(err, journal.ErrRolledBack) {
+		t.Errorf("pinned, its place empty: %v", err)
+	}
+	_, err = p.mem.Put(bg, logPrefix(a)+journal.Slot(3), spoilt)
+	p.ok(err)
 	p.ok(cold.Skip(bg, cold.Log().Blocking(), "a bit flipped"))
 	if st, err := p.open("alice").Artefact(a.ID).Fold(bg); err != nil || st.Head.Seq != 4 {
 		t.Errorf("after the skip: %v", err)

@@ -84,7 +84,7 @@ func (v *Vault) readOn(ctx context.Context) error {
 		return errors.Join(settleErr, err)
 	}
 	if err != nil {
-		return errors.Join(v.shutOut(err), v.check(entry.VaultJournal, log))
+		return v.blocked(err, entry.VaultJournal, log)
 	}
 	return v.recall(entry.VaultJournal, log)
 }
@@ -121,11 +121,22 @@ func (v *Vault) shutOut(err error) error {
 	return err
 }
 
-// shutOutNow is shutOut for those who do not hold mu.
-func (v *Vault) shutOutNow(err error) error {
+// blocked says what err, with which a journal was read as far as log, means to a
+// client with memory: junk in the place of an entry that it knows is that entry,
+// spoilt, and nothing to pass over.
+func (v *Vault) blocked(err error, id string, log *journal.Log) error {
+	known := v.check(id, log)
+	if errors.Is(known, journal.ErrUnverifiable) {
+		return known
+	}
+	return errors.Join(v.shutOut(err), known)
+}
+
+// blockedNow is blocked for those who do not hold mu.
+func (v *Vault) blockedNow(err error, id string, log *journal.Log) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.shutOut(err)
+	return v.blocked(err, id, log)
 }
 
 // checkSigned is the journal's Check. Who may sign is known from the entries
