@@ -20,6 +20,7 @@ type dataset struct {
 	dir   string
 	files []string // relative to dir
 	bytes int64
+	floor float64 // what a perfect code of single bytes leaves, of bytes
 }
 
 // id is the name as places can be called.
@@ -78,7 +79,7 @@ func generate(kind, parent string, size int64) (*dataset, error) {
 		if err := g.Wait(); err != nil {
 			return nil, err
 		}
-		return measured(kind, k.what, dir)
+		return measured(kind, k.what, dir, k.dtype)
 	}
 	return nil, fmt.Errorf("there is no data %q", kind)
 }
@@ -137,14 +138,18 @@ func appendBF16(dst []byte, v float32) []byte {
 	return binary.LittleEndian.AppendUint16(dst, uint16((b+0x7fff+b>>16&1)>>16))
 }
 
-// measured describes the files of a directory.
-func measured(name, what, dir string) (*dataset, error) {
+// measured describes the files of a directory, whose tensors are of one type.
+func measured(name, what, dir string, t dtype) (*dataset, error) {
 	d := &dataset{name: name, what: what, dir: dir}
 	var err error
 	if d.bytes, err = treeSize(dir); err != nil {
 		return nil, err
 	}
-	return d, walk(dir, func(rel, _ string) error { d.files = append(d.files, rel); return nil })
+	if err := walk(dir, func(rel, _ string) error { d.files = append(d.files, rel); return nil }); err != nil {
+		return nil, err
+	}
+	d.floor, err = d.entropy(t)
+	return d, err
 }
 
 // treeSize sums the sizes of all files below dir.

@@ -63,7 +63,7 @@ func realSets(models, parent string) ([]*dataset, error) {
 		if err := writeSafetensors(filepath.Join(dir, "model.safetensors"), byType[s.dtype]); err != nil {
 			return nil, err
 		}
-		d, err := measured(s.name, s.what, dir)
+		d, err := measured(s.name, s.what, dir, s.dtype)
 		if err != nil {
 			return nil, err
 		}

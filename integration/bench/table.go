@@ -112,9 +112,14 @@ func (r *report) targetTable() string {
 
 // ratioTable is the table of what data sets take in storage.
 func (r *report) ratioTable() string {
-	t := newTable("data", "", "raw MB", "stored, of raw")
+	t := newTable("data", "", "raw MB", "floor, of raw", "stored, of raw")
+	sets := r.sets
 	for _, x := range r.ratios {
-		t.row(x.set.name, x.set.what, fmt.Sprintf("%.1f", float64(x.set.bytes)/1e6), fmt.Sprintf("%.3f", x.of()))
+		sets = append(sets[:len(sets):len(sets)], x.set)
+	}
+	for _, set := range sets {
+		stored, _ := r.share(set.name)
+		t.row(set.name, set.what, fmt.Sprintf("%.1f", float64(set.bytes)/1e6), number("%.4f", set.floor), number("%.4f", stored))
 	}
 	return t.String()
 }

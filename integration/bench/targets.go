@@ -46,7 +46,7 @@ func (t *target) number(v float64) string {
 	case "MiB":
 		return fmt.Sprintf("%.0f MiB", v/(1<<20))
 	case "":
-		return fmt.Sprintf("%.3f", v)
+		return fmt.Sprintf("%.4f", v)
 	}
 	return fmt.Sprintf("%.2f %s", v, t.unit)
 }
