@@ -271,6 +271,13 @@ func (h *history) end() {
 	if h.rng.IntN(2) == 0 {
 		h.clearWay()
 	}
+	// Who cancels does so to the end: half a cancel keeps an artefact's keys as they are.
+	for _, r := range h.requests() {
+		if r.Cancelled && h.bad == "" {
+			h.clerk("cust").cancel(r)
+			_ = h.finish(h.clerk("cust")) // what came too late for it is not cancelled
+		}
+	}
 	run := h.clerk("run")
 	for range 3 {
 		for _, r := range h.requests() {

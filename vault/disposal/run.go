@@ -36,7 +36,7 @@ func (o *Outcome) Until() time.Time { return (&keyring.PendingError{Keys: o.Pend
 // stands is not done twice.
 //
 // Errors: ErrRefused, *UndecidedError and a *state.Void: nothing was begun that
-// is not allowed. ErrClock. ErrInconclusive and ErrFailed after the attack. Those
+// is not allowed, or a hold keeps what is disabled. ErrClock. ErrInconclusive and ErrFailed after the attack. Those
 // of the store and the keepers. Keys that keepers delay are no error: see
 // Outcome.
 func (d *Desk) Run(ctx context.Context, id canonical.ID) (*Outcome, error) {
@@ -70,6 +70,13 @@ func (d *Desk) Run(ctx context.Context, id canonical.ID) (*Outcome, error) {
 		if err := d.purge(ctx, a.ID, out); err != nil {
 			return out, err
 		}
+	}
+	if s, err = d.Status(ctx, id); err != nil {
+		return out, err
+	}
+	if err := s.undestroyed(); err != nil {
+		out.Phase = s.Phase
+		return out, err
 	}
 	if err := d.verify(ctx, id, out, false); err != nil {
 		return out, err
@@ -125,6 +132,23 @@ func (d *Desk) mayBegin(ctx context.Context, s *Status) error {
 		}
 	}
 	return nil
+}
+
+// undestroyed says why a disposal of which no key is left to destroy is not over:
+// an attack now would prove nothing about what lives on.
+func (s *Status) undestroyed() error {
+	if s.Phase == Failed || slices.Index(order, s.Phase) >= slices.Index(order, Destroyed) {
+		return nil
+	}
+	for _, at := range s.Artefacts {
+		for _, v := range at.Versions {
+			if len(v.Holds) > 0 && v.State == state.Executed {
+				h := v.Holds[0]
+				return fmt.Errorf("%s is held by %s since %s, after it was disabled: %s (rule %s, hold %s): %w", v.Ref(at.Name), h.By, h.Time, h.Reason, state.RuleHeld, h.ID, ErrRefused)
+			}
+		}
+	}
+	return fmt.Errorf("disposal %s is %s: somebody has taken part of it back meanwhile: %w", s.ID, s.Phase, ErrRefused)
 }
 
 // planned reports whether a plan says that a version dies.

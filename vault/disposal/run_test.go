@@ -172,6 +172,51 @@ func TestRunRefuses(t *testing.T) {
 
 // TestRunClock: neither a machine whose clock runs ahead nor a storage whose
 // clock does destroys what is not due by the other.
+// TestHeldAfterDisabled: a hold that comes between the disabling and the
+// activation keeps the version. Nothing is attacked, let alone certified, that
+// lives on; once the hold is gone everything follows.
+func TestHeldAfterDisabled(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid := o.register("m")
+	v1, v2, v3 := o.push("m", 1), o.push("m", 1), o.push("m", 1)
+	r := o.approved(nil, scope(aid, v1, v2))
+	d := o.desk("run")
+	s, err := d.Status(t.Context(), r.ID)
+	must(t, err)
+	must(t, d.execute(t.Context(), s, aid, &Outcome{}))
+	hold := o.hold(aid, v1)
+	out, err := o.run(r.ID)
+	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), hold.String()) || out.Phase != Disabled || out.Certificate != nil {
+		t.Errorf("with a hold: %+v, %v", out, err)
+	}
+	a, err := o.desk("cust").fold(t.Context(), aid)
+	must(t, err)
+	if at := a.Attacked(r.ID); at != nil {
+		t.Errorf("an attack on what lives on is on record: %+v", at)
+	}
+	must(t, o.opens(aid, v1)) // by its keys; readers are refused by the journal
+	must(t, o.opens(aid, v3))
+	if err := o.opens(aid, v2); err == nil {
+		t.Error("what no hold keeps is not destroyed")
+	}
+	// Nor does anybody's word that it is verified count.
+	ring := d.ring(aid)
+	report, err := ring.PutDocument(t.Context(), []byte("{}"))
+	must(t, err)
+	_, err = ring.Ledger.Fold(t.Context())
+	must(t, err)
+	var void *state.Void
+	err = ring.Ledger.Append(t.Context(), state.KindVerified, state.Verified{Disposal: r.ID, Result: keyring.ResultVerified, Report: *report}, canonical.NewID())
+	if !errors.As(err, &void) || void.Rule != state.RuleTarget {
+		t.Errorf("a claim that it is verified: %v", err)
+	}
+	o.release(aid, hold)
+	o.mustRun(r.ID)
+	if err := o.opens(aid, v1); err == nil {
+		t.Error("v1 opens")
+	}
+}
+
 func TestRunClock(t *testing.T) {
 	for _, skew := range []time.Duration{-time.Hour, time.Hour} {
 		o := newOffice(t, vaulttest.Config{})

@@ -197,6 +197,15 @@ func (o *office) hold(aid canonical.Digest, vs ...*state.CommittedVersion) canon
 	return id
 }
 
+// release ends a hold, as a custodian.
+func (o *office) release(aid canonical.Digest, hold canonical.ID) {
+	o.t.Helper()
+	d := o.desk("dora")
+	_, err := d.fold(o.t.Context(), aid)
+	must(o.t, err)
+	must(o.t, d.ring(aid).Ledger.Append(o.t.Context(), state.KindRelease, state.Release{ID: hold, Reason: "settled"}, canonical.NewID()))
+}
+
 // handOver records a transfer as cust.
 func (o *office) handOver(aid canonical.Digest, v *state.CommittedVersion) {
 	o.t.Helper()

@@ -51,9 +51,9 @@ var (
 	// ErrEnding means that a disposal of the whole artefact is under way.
 	ErrEnding = errors.New("a disposal of the whole artefact is under way")
 	// ErrLapsed means that a disposal was executed and may not be completed any
-	// more, for its approvals or for retention; nothing can be activated until it
-	// is cancelled here, or may be completed again.
-	ErrLapsed = errors.New("executed, but policy does not allow it any more")
+	// more, for its approvals or for retention, or because its cancel was cut short;
+	// nothing can be activated until it is cancelled here, or may be completed again.
+	ErrLapsed = errors.New("executed, but it may not be completed any more")
 )
 
 // Ring works on the keys of one artefact. Its methods must not be called

@@ -107,7 +107,7 @@ func (r *Ring) advance(ctx context.Context, op canonical.ID, a *state.Artefact, 
 			return ErrEnded
 		}
 		if l := a.Lapsed(r.Vault.State(), entry.At(r.Vault.Now())); l != nil {
-			return fmt.Errorf("disposal %s, which the rotation would complete: %w: %s (rule %s)", l.Disposal, ErrLapsed, l.Why, l.Rule)
+			return fmt.Errorf("disposal %s, which the rotation would complete: %w: %s (rule %s); a custodian can cancel it, to the end", l.Disposal, ErrLapsed, l.Why, l.Rule)
 		}
 		err = rot.step(ctx, a)
 		if err == nil {

@@ -258,7 +258,28 @@ func (a *Artefact) applyVerified(e *entry.Entry) error {
 	if err := checkDocument(b.Report); err != nil {
 		return err
 	}
+	if err := a.attackable(b.Disposal); err != nil {
+		return err
+	}
 	a.attacks[b.Disposal] = append(a.attacks[b.Disposal], &Attack{Verified: *b, By: a.author(e).Name, At: e.Position(), Time: e.Time})
+	return nil
+}
+
+// attackable refuses an attack on a disposal that has destroyed nothing here, or
+// of which something lives on: its result would speak of too little.
+func (a *Artefact) attackable(id canonical.ID) error {
+	n := 0
+	for _, v := range a.Versions {
+		if v.Disposal != id {
+			continue
+		}
+		if n++; v.State < Shredded && a.deviate.on(RuleTarget) {
+			return refuse(RuleTarget, "v%d of disposal %s is %s", v.Number, id, v.State)
+		}
+	}
+	if n == 0 && !(a.Ended && a.wholeBy == id) {
+		return refuse(RuleTarget, "disposal %s has destroyed nothing here", id)
+	}
 	return nil
 }
 

@@ -308,6 +308,15 @@ func artefactCases() []ruleCase {
 			a := w.register("m", nil)
 			return a.try("run", state.KindVerified, state.Verified{Disposal: a.world.id(), Result: "verified", Report: a.doc()})
 		}},
+		{state.RuleTarget, "verified: nothing destroyed", true, func(w *world) *state.Void {
+			a := w.register("m", nil)
+			id := a.approved(a.scope(a.push()))
+			return a.try("run", state.KindVerified, state.Verified{Disposal: id, Result: "verified", Report: a.doc()})
+		}},
+		{state.RuleTarget, "verified: keys not destroyed", true, func(w *world) *state.Void {
+			a, _, id := w.end()
+			return a.try("run", state.KindVerified, state.Verified{Disposal: id, Result: "verified", Report: a.doc()})
+		}},
 	}
 }
 
