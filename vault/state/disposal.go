@@ -252,33 +252,36 @@ func (a *Artefact) applyVerified(e *entry.Entry) error {
 	if !slices.Contains([]string{"verified", "inconclusive", "failed"}, b.Result) {
 		return refuse(RuleBody, "result %q", b.Result)
 	}
-	if a.Vault.Disposal(b.Disposal) == nil {
+	r := a.Vault.Disposal(b.Disposal)
+	if r == nil {
 		return refuse(RuleTarget, "there is no disposal %s", b.Disposal)
 	}
 	if err := checkDocument(b.Report); err != nil {
 		return err
 	}
-	if err := a.attackable(b.Disposal); err != nil {
+	if err := a.attackable(r); err != nil {
 		return err
 	}
 	a.attacks[b.Disposal] = append(a.attacks[b.Disposal], &Attack{Verified: *b, By: a.author(e).Name, At: e.Position(), Time: e.Time})
 	return nil
 }
 
-// attackable refuses an attack on a disposal that has destroyed nothing here, or
-// of which something lives on: its result would speak of too little.
-func (a *Artefact) attackable(id canonical.ID) error {
-	n := 0
-	for _, v := range a.Versions {
-		if v.Disposal != id {
-			continue
-		}
-		if n++; v.State < Shredded && a.deviate.on(RuleTarget) {
-			return refuse(RuleTarget, "v%d of disposal %s is %s", v.Number, id, v.State)
-		}
+// attackable refuses an attack on a disposal that covers nothing here, or of which
+// something lives on: its result would speak of too little. A version may have
+// been destroyed by another disposal that covers it as well.
+func (a *Artefact) attackable(r *Request) error {
+	i := slices.IndexFunc(r.Scope, func(s DisposalScope) bool { return s.Artefact == a.ID })
+	if i < 0 {
+		return refuse(RuleInScope, "the request does not cover it")
 	}
-	if n == 0 && !(a.Ended && a.wholeBy == id) {
-		return refuse(RuleTarget, "disposal %s has destroyed nothing here", id)
+	if r.Scope[i].Whole && !a.Ended {
+		return refuse(RuleTarget, "the artefact is not destroyed")
+	}
+	for _, v := range a.Versions {
+		covered := v.Disposal == r.ID || slices.Contains(r.Scope[i].Versions, v.VID)
+		if covered && v.State < Shredded && a.deviate.on(RuleTarget) {
+			return refuse(RuleTarget, "v%d is %s, not destroyed", v.Number, v.State)
+		}
 	}
 	return nil
 }
