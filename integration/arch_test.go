@@ -42,6 +42,8 @@ vault/entry                     = crypto/canonical crypto/dsse
 vault/state                     = crypto/canonical crypto/dsse crypto/identity vault/entry
 vault/checkpoint                = crypto/canonical crypto/redact vault/entry vault/state
 vault/codec                     =
+vault/scan                      =
+vault/scan/scantest             = vault/scan
 vault/manifest                  = crypto/canonical crypto/redact crypto/seal vault/codec vault/entry
 vault/modelfile                 =
 vault/modelfile/modelfiletest   =
@@ -55,14 +57,15 @@ vault/receipt                   = backends crypto/canonical crypto/dsse crypto/s
 vault/evidence                  = crypto/canonical crypto/dsse vault/entry vault/state
 vault/handover                  = crypto/canonical crypto/seal vault/entry vault/state vault/manifest vault/transfer
 vault/disposal                  = backends crypto/canonical crypto/custody crypto/dsse vault/entry vault/state vault/journal vault/ledger vault/manifest vault/keyring vault/receipt vault/handover vault/checkpoint
-vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/evidence vault/handover vault/disposal vault/transfer vault/checkpoint
+vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/scan vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/evidence vault/handover vault/disposal vault/transfer vault/checkpoint
 vault/vaulttest                 *
 plugins/pluginv1                =
 plugins/internal/bulk           =
-plugins/internal/wire           = backends crypto/custody plugins/internal/bulk plugins/pluginv1
-plugins/sdk                     = backends crypto/custody plugins/internal/wire
+plugins/internal/wire           = backends crypto/custody vault/scan plugins/internal/bulk plugins/pluginv1
+plugins/sdk                     = backends crypto/custody vault/scan plugins/internal/wire
 plugins/sdk/example/store       = backends backends/dir plugins/sdk
 plugins/sdk/example/keeper      = crypto/custody crypto/custody/local plugins/sdk
+plugins/sdk/example/scanner     = vault/scan plugins/sdk
 plugins/host                    = crypto/canonical plugins/internal/wire
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *

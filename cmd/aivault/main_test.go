@@ -15,6 +15,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"aivault": main, "aivault-plugin-files": servesFiles, "aivault-plugin-keys": servesKeys, "aivault-plugin-liar": servesLies,
+		"aivault-plugin-words": servesWords,
 	})
 }
 

@@ -105,8 +105,22 @@ func (c *child) start(cmd *exec.Cmd, stdout, stderr *os.File) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	if err := limit(cmd.Process.Pid, c.o.Memory); err != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait() // says that it was killed
+		return fmt.Errorf("limiting its memory: %w", err)
+	}
 	c.id, c.stdout, c.stderr = cmd.Process.Pid, stdout, stderr
 	return nil
+}
+
+// limit bounds the data of a process that has just started, and of what it will
+// start. Nothing is asked of it before.
+func limit(pid int, memory int64) error {
+	if memory == 0 {
+		return nil
+	}
+	return unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: uint64(memory), Max: uint64(memory)}, nil)
 }
 
 func (c *child) closePipes() {

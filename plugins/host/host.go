@@ -1,5 +1,5 @@
-// Package host runs plugins: processes of their own that serve a store or a
-// keeper. A plugin is code that the vault's members chose by its digest, and is
+// Package host runs plugins: processes of their own that serve a store, a keeper
+// or a scanner. A plugin is code that the vault's members chose by its digest, and is
 // kept to what its contract gives it all the same: what is executed is the very
 // bytes whose digest was checked; it sees no environment but what it was given,
 // no standard input, and no other plugin; it dies with this process, however
@@ -50,6 +50,7 @@ type Options struct {
 	Env     []string           // NAME=value: all that the plugin sees, beside go-plugin's own PLUGIN_… and the cookie
 	Config  string             // what stands behind plugin:NAME:
 	Create  bool               // the store or keeper may have to be made
+	Memory  int64              // bytes of data that each of its processes may have; 0: no limit
 	Stall   time.Duration      // a call ends after so long without an answer; 0: one minute
 	Log     *slog.Logger       // gets what the plugin logs; nil: nobody does
 	Now     func() time.Time   // this machine's clock
@@ -188,10 +189,20 @@ func (p *Plugin) Close() error {
 	return p.image.close()
 }
 
+// Contract is what a plugin serves.
+type Contract = wire.Contract
+
+// The contracts that a plugin can serve.
+const (
+	StoreContract   = wire.StoreContract
+	KeeperContract  = wire.KeeperContract
+	ScannerContract = wire.ScannerContract
+)
+
 // Description is what a plugin says of itself.
 type Description struct {
-	Version string
-	Store   bool // it serves a store, else a keeper
+	Version  string
+	Contract Contract
 }
 
 // Describe runs a plugin, asks it what it is, and ends it. Nothing is opened.
@@ -210,7 +221,7 @@ func Describe(ctx context.Context, o Options) (Description, error) {
 		return Description{}, fmt.Errorf("plugin %s: %w", o.Name, err)
 	}
 	defer p.close()
-	return Description{p.about.Version, p.about.Contract == wire.StoreContract}, nil
+	return Description{p.about.Version, p.about.Contract}, nil
 }
 
 // Store is a store that a plugin serves.
@@ -241,4 +252,20 @@ func OpenKeeper(ctx context.Context, o Options) (*Keeper, error) {
 		return nil, err
 	}
 	return &Keeper{wire.NewKeeper(p.session, wire.Options{Stall: p.o.Stall, Now: o.Now}), p}, nil
+}
+
+// Scanner is a scanner that a plugin serves.
+type Scanner struct {
+	*wire.Scanner
+	*Plugin
+}
+
+// OpenScanner runs a plugin that serves a scanner. The caller closes it, and gives
+// each scan a context that ends.
+func OpenScanner(ctx context.Context, o Options) (*Scanner, error) {
+	p, err := start(ctx, o, wire.ScannerContract)
+	if err != nil {
+		return nil, err
+	}
+	return &Scanner{wire.NewScanner(p.session, wire.Options{Stall: p.o.Stall, Now: o.Now}), p}, nil
 }

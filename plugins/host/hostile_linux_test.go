@@ -21,6 +21,7 @@ import (
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/plugins/host"
+	"github.com/aivault/aivault/vault/scan"
 	"golang.org/x/sys/unix"
 )
 
@@ -329,5 +330,38 @@ func TestNothingOutlivesAKilledHost(t *testing.T) {
 	ended(t, pid)
 	if names := left(); len(names) > 0 {
 		t.Errorf("left behind: %q", names)
+	}
+}
+
+// A scanner that takes too much memory, or too long, is ended, and the next scan
+// begins with a new process.
+func TestScannersAreLimited(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	open := func(as string) *host.Scanner {
+		o := options(t, as)
+		o.Memory = 1 << 30
+		s, err := host.OpenScanner(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	glutton := open("glutton")
+	for range 2 {
+		if r, err := glutton.Scan(t.Context(), dir); !errors.Is(err, scan.ErrFailed) {
+			t.Errorf("one that takes all memory: %+v, %v", r, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if r, err := open("sleeper").Scan(ctx, dir); !errors.Is(err, scan.ErrFailed) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one that does not end: %+v, %v", r, err)
+	}
+	if _, err := host.OpenScanner(t.Context(), options(t, "mem")); !errors.Is(err, host.ErrContract) {
+		t.Errorf("a store as a scanner: %v", err)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/plugins/host"
 	"github.com/aivault/aivault/plugins/sdk"
+	"github.com/aivault/aivault/vault/scan"
+	"github.com/aivault/aivault/vault/scan/scantest"
 )
 
 // roles are the programs that this test binary can be.
@@ -27,6 +29,8 @@ func roles() map[string]func() {
 		"crasher":  func() { serve(crasher{mem.New(mem.Options{})}) },
 		"flooder":  func() { flood(); serve(&teller{}) },
 		"stubborn": stubborn,
+		"glutton":  func() { serveScanner(glutton) },
+		"sleeper":  func() { serveScanner(func(string, []byte) []scan.Finding { select {} }) },
 		"hanging":  func() { select {} },
 		"mumbling": func() { fmt.Fprintln(os.Stderr, "reason: unknown"); fmt.Println("hello"); os.Exit(3) },
 		"elsewhere": func() {
@@ -41,6 +45,18 @@ func roles() map[string]func() {
 
 func serve(s backends.Store) {
 	sdk.ServeStore("1.0.0", func(context.Context, sdk.Config) (backends.Store, error) { return s, nil })
+}
+
+func serveScanner(judge func(string, []byte) []scan.Finding) {
+	sdk.ServeScanner("1.0.0", func(context.Context, sdk.Config) (scan.Scanner, error) { return scantest.Double{Judge: judge}, nil })
+}
+
+// glutton takes all the memory that there is.
+func glutton(string, []byte) []scan.Finding {
+	var all [][]byte
+	for {
+		all = append(all, bytes.Repeat([]byte{1}, 64<<20))
+	}
 }
 
 // teller is a store of which every object tells something about its process.

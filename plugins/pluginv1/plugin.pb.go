@@ -30,6 +30,7 @@ const (
 	Contract_CONTRACT_UNSPECIFIED Contract = 0
 	Contract_CONTRACT_STORE       Contract = 1
 	Contract_CONTRACT_KEEPER      Contract = 2
+	Contract_CONTRACT_SCANNER     Contract = 3
 )
 
 // Enum value maps for Contract.
@@ -38,11 +39,13 @@ var (
 		0: "CONTRACT_UNSPECIFIED",
 		1: "CONTRACT_STORE",
 		2: "CONTRACT_KEEPER",
+		3: "CONTRACT_SCANNER",
 	}
 	Contract_value = map[string]int32{
 		"CONTRACT_UNSPECIFIED": 0,
 		"CONTRACT_STORE":       1,
 		"CONTRACT_KEEPER":      2,
+		"CONTRACT_SCANNER":     3,
 	}
 )
 
@@ -279,11 +282,12 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06config\x18\x01 \x01(\tR\x06config\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\"1\n" +
 	"\fOpenResponse\x12!\n" +
-	"\fbulk_address\x18\x01 \x01(\tR\vbulkAddress*M\n" +
+	"\fbulk_address\x18\x01 \x01(\tR\vbulkAddress*c\n" +
 	"\bContract\x12\x18\n" +
 	"\x14CONTRACT_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCONTRACT_STORE\x10\x01\x12\x13\n" +
-	"\x0fCONTRACT_KEEPER\x10\x022\xa6\x01\n" +
+	"\x0fCONTRACT_KEEPER\x10\x02\x12\x14\n" +
+	"\x10CONTRACT_SCANNER\x10\x032\xa6\x01\n" +
 	"\x06Plugin\x12S\n" +
 	"\bDescribe\x12\".aivault.plugin.v1.DescribeRequest\x1a#.aivault.plugin.v1.DescribeResponse\x12G\n" +
 	"\x04Open\x12\x1e.aivault.plugin.v1.OpenRequest\x1a\x1f.aivault.plugin.v1.OpenResponseB-Z+github.com/aivault/aivault/plugins/pluginv1b\x06proto3"

@@ -34,7 +34,7 @@ const (
 type PluginClient interface {
 	// Describe says what the plugin is. It works before Open.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Open opens the one store or keeper of this process. It is called once, before
+	// Open opens the one store, keeper or scanner of this process. It is called once, before
 	// any call of the contract.
 	Open(ctx context.Context, in *OpenRequest, opts ...grpc.CallOption) (*OpenResponse, error)
 }
@@ -75,7 +75,7 @@ func (c *pluginClient) Open(ctx context.Context, in *OpenRequest, opts ...grpc.C
 type PluginServer interface {
 	// Describe says what the plugin is. It works before Open.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Open opens the one store or keeper of this process. It is called once, before
+	// Open opens the one store, keeper or scanner of this process. It is called once, before
 	// any call of the contract.
 	Open(context.Context, *OpenRequest) (*OpenResponse, error)
 	mustEmbedUnimplementedPluginServer()

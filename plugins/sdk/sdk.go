@@ -1,7 +1,8 @@
-// Package sdk serves a store or a keeper to aivault from a process of its own. A
-// plugin is a main package that calls [ServeStore] or [ServeKeeper] and nothing
-// else; example/store and example/keeper are two. What it serves must pass the
-// conformance suite of its contract, backendtest or custodytest.
+// Package sdk serves a store, a keeper or a scanner to aivault from a process of
+// its own. A plugin is a main package that calls [ServeStore], [ServeKeeper] or
+// [ServeScanner] and nothing else; example/store, example/keeper and
+// example/scanner are three. What it serves must pass the conformance suite of its
+// contract: backendtest, custodytest or scantest.
 //
 // A plugin is started with an environment of only what it was added with, and
 // without standard input. Standard output belongs to the protocol. A plugin ends
@@ -17,6 +18,7 @@ import (
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/plugins/internal/wire"
+	"github.com/aivault/aivault/vault/scan"
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -45,6 +47,14 @@ func ServeKeeper(version string, open func(context.Context, Config) (custody.Kee
 	log := logger()
 	serve(log, wire.Implementation{Version: version, Keeper: func(ctx context.Context, config string, create bool) (custody.Keeper, error) {
 		return open(ctx, Config{config, create, log})
+	}})
+}
+
+// ServeScanner serves the scanner that open returns, as ServeStore does a store.
+func ServeScanner(version string, open func(context.Context, Config) (scan.Scanner, error)) {
+	log := logger()
+	serve(log, wire.Implementation{Version: version, Scanner: func(ctx context.Context, config string) (scan.Scanner, error) {
+		return open(ctx, Config{Text: config, Log: log})
 	}})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/crypto/custody/custodytest"
 	"github.com/aivault/aivault/plugins/host"
+	"github.com/aivault/aivault/vault/scan/scantest"
 )
 
 // build builds an example, and returns how to run it on a new directory.
@@ -72,6 +73,17 @@ func TestExampleKeeper(t *testing.T) {
 		}
 		return k, func() (custody.Keeper, error) { return open(false) }
 	})
+}
+
+func TestExampleScanner(t *testing.T) {
+	o := build(t, "scanner")
+	o.Config, o.Memory = "", 512<<20
+	s, err := host.OpenScanner(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	scantest.Run(t, s)
 }
 
 // Who runs a plugin by hand learns what it is.

@@ -16,14 +16,20 @@ func attestCommand() *command {
 	return &command{
 		name: "attest", args: "REF", usage: "record signed evidence on exactly one version",
 		about: "For developers, operators and custodians. The evidence is an in-toto statement, signed with your key, on the digest of the version: a new version starts without any. Every member reads it, and it outlives the version.\n\n" +
-			"With --file a document is kept too: a version of the artefact ARTEFACT.evidence, sealed to the readers of ARTEFACT but under keys and a retention of its own, so that it outlives the weights. That takes who may push there.",
-		example: "aivault attest fraud-detector@v3 --type evaluation --name robustness --result pass --expires P90D --file report.pdf\naivault attest fraud-detector@v3 --type scan --result fail",
+			"With --file a document is kept too: a version of the artefact ARTEFACT.evidence, sealed to the readers of ARTEFACT but under keys and a retention of its own, so that it outlives the weights. That takes who may push there.\n\n" +
+			"With --scanner a plugin that the vault pins says how it went. The version is pulled into a temporary directory, every byte verified, and scanned there by a process of its own with limits on time and memory: pass, warn if anything was not understood, fail if anything is a danger. The report is kept as the document. A scanner that fails leaves no evidence. The copy is removed; of a scan that is killed it stays, plaintext, in a directory aivault-scan-… there.",
+		example: "aivault attest fraud-detector@v3 --scanner formats --expires P30D\naivault attest fraud-detector@v3 --type evaluation --name robustness --result pass --expires P90D --file report.pdf\naivault attest fraud-detector@v3 --type scan --result fail",
 		flags: flagList(
 			textFlag("type", strings.Join(state.EvidenceTypes(), "|"), "what it is evidence of"),
 			textFlag("name", "NAME", "which of several of this type"),
 			textFlag("result", strings.Join(state.EvidenceResults(), "|"), "how it went"),
 			textFlag("expires", "TIME", "it counts before then: a date, or a duration from now (default never)"),
 			textFlag("file", "FILE", "a document to keep with it"),
+			textFlag("scanner", "NAME[:CONFIG]", "pull the version, and let this plugin find out: evidence of type scan"),
+			textFlag("scan-timeout", "DURATION", "how long the scanner may take (default 10m)"),
+			textFlag("scan-memory", "BYTES", "how much data a process of the scanner may have, e.g. 512M, 8G (default 2G)"),
+			boolFlag("no-report", "do not keep the scanner's report as a document"),
+			textFlag("temp-dir", "DIR", "where what is scanned is put (default: the system's place)"),
 		),
 		json: attestJSON{}, run: runAttest,
 		sub: []*command{{
@@ -36,16 +42,27 @@ func attestCommand() *command {
 }
 
 type attestJSON struct {
-	Schema    string `json:"schema"`
-	Changed   bool   `json:"changed"`
-	Freshness string `json:"freshness"`
-	Ref       string `json:"ref"`
-	Digest    string `json:"digest"`
-	Type      string `json:"type"`
-	Name      string `json:"name,omitempty"`
-	Result    string `json:"result"`
-	Document  string `json:"document,omitempty"` // a reference
-	Head      string `json:"head"`
+	Schema    string    `json:"schema"`
+	Changed   bool      `json:"changed"`
+	Freshness string    `json:"freshness"`
+	Ref       string    `json:"ref"`
+	Digest    string    `json:"digest"`
+	Type      string    `json:"type"`
+	Name      string    `json:"name,omitempty"`
+	Result    string    `json:"result"`
+	Document  string    `json:"document,omitempty"` // a reference
+	Scan      *scanJSON `json:"scan,omitempty"`
+	Head      string    `json:"head"`
+}
+
+// attestObject is what a pipeline reads of evidence that was recorded.
+func attestObject(schema string, res *vault.AttestResult, o vault.AttestOptions) attestJSON {
+	object := attestJSON{Schema: schema, Changed: true, Freshness: res.Freshness, Ref: fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
+		Digest: "sha256:" + res.Digest.String(), Type: o.Type, Name: o.Name, Result: o.Result, Head: res.Head.String()}
+	if d := res.Document; d != nil {
+		object.Document = fmt.Sprintf("%s@v%d", d.Artefact, d.Version)
+	}
+	return object
 }
 
 type attestedJSON struct {
@@ -84,6 +101,14 @@ func (e evidenceJSON) text() string {
 }
 
 func runAttest(ctx context.Context, c *call) error {
+	if c.flags.IsSet("scanner") {
+		return c.attestByScan(ctx)
+	}
+	for _, f := range []string{"scan-timeout", "scan-memory", "no-report", "temp-dir"} {
+		if c.flags.IsSet(f) {
+			return usage("--%s goes with --scanner", f)
+		}
+	}
 	addressed, ref, err := naming.ParseRef(c.args[0])
 	if err != nil {
 		return err
@@ -106,11 +131,7 @@ func runAttest(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	object := attestJSON{Schema: c.out.schema(), Changed: true, Freshness: res.Freshness, Ref: fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
-		Digest: "sha256:" + res.Digest.String(), Type: o.Type, Name: o.Name, Result: o.Result, Head: res.Head.String()}
-	if d := res.Document; d != nil {
-		object.Document = fmt.Sprintf("%s@v%d", d.Artefact, d.Version)
-	}
+	object := attestObject(c.out.schema(), res, o)
 	return c.out.result(object, object.Ref, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  %s: %s\n", printable(object.Ref), printable(strings.TrimSpace(o.Type+" "+o.Name)), o.Result)
 		if object.Document != "" {

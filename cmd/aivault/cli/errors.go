@@ -25,6 +25,7 @@ import (
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/keyring"
+	"github.com/aivault/aivault/vault/scan"
 	"github.com/aivault/aivault/vault/state"
 )
 
@@ -138,7 +139,9 @@ func judge(err error) verdict {
 	case is(host.ErrDigest):
 		return verdict{codeIntegrity, "plugin-digest", "somebody has changed the plugin, or it was upgraded: aivault plugin list says which binaries the vault's members have pinned"}
 	case is(host.ErrContract):
-		return verdict{codeFailure, "plugin", "a store is named in a vault's location, a keeper with --custody"}
+		return verdict{codeFailure, "plugin", "a scanner is named with --scanner, a store in a vault's location, a keeper with --custody"}
+	case is(scan.ErrFailed):
+		return verdict{codeFailure, "scan", "nothing is known of the files, and no evidence was left; --log-level debug shows all that the scanner says"}
 	case is(host.ErrStart):
 		return verdict{codeUnreachable, "plugin", "aivault plugin test examines a plugin; --log-level debug shows all that it says"}
 	case is(disposal.ErrFailed):

@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/aivault/aivault/backends/backendtest"
 	"github.com/aivault/aivault/cmd/aivault/cli/naming"
@@ -12,12 +15,13 @@ import (
 	"github.com/aivault/aivault/crypto/custody/custodytest"
 	"github.com/aivault/aivault/plugins/host"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/scan/scantest"
 )
 
 func pluginTestCommand() *command {
 	return &command{
 		name: "test", args: "PATH|NAME [CONFIG]", usage: "hold a plugin to every rule of its contract",
-		about:   "Runs the same checks that aivault's own stores and keepers pass, and prints each rule. PATH has a slash and is any binary: it is run as you. NAME is one that the vault pins. CONFIG names storage or a keeper for tests, which is made if it is not there; storage is left clean, and a keeper remembers the labels of destroyed keys that begin with custodytest-.",
+		about:   "Runs the same checks that aivault's own stores and keepers pass, or those of scanners, and prints each rule. PATH has a slash and is any binary: it is run as you. NAME is one that the vault pins. CONFIG names storage or a keeper for tests, which is made if it is not there; storage is left clean, and a keeper remembers the labels of destroyed keys that begin with custodytest-.",
 		example: "aivault plugin test ./aivault-plugin-hsm slot=7 --env HSM_PIN",
 		flags:   flagList(listFlag("env", "NAME", "a variable that the plugin at PATH is given; may be repeated")),
 		json:    ruleJSON{}, run: pluginTest,
@@ -51,10 +55,13 @@ func pluginTest(ctx context.Context, c *call) error {
 		}
 		results = append(results, r)
 	}
-	if about.Store {
+	switch about.Contract {
+	case host.StoreContract:
 		err = testStore(ctx, o, check)
-	} else {
+	case host.KeeperContract:
 		err = testKeeper(ctx, o, check)
+	case host.ScannerContract:
+		err = testScanner(ctx, o, check)
 	}
 	if err != nil {
 		return err
@@ -134,5 +141,29 @@ func testKeeper(ctx context.Context, o host.Options, check func(name, rule strin
 	}
 	defer again.Close()
 	check("reopen", custodytest.ReopenRule, custodytest.CheckReopened(ctx, k, func() (custody.Keeper, error) { return again, nil }))
+	return nil
+}
+
+// scanCheckTime is how long one check of a scanner may take; its files are tiny.
+const scanCheckTime = 5 * time.Minute
+
+func testScanner(ctx context.Context, o host.Options, check func(name, rule string, err error)) error {
+	s, err := host.OpenScanner(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, t := range scantest.Checks() {
+		dir, err := os.MkdirTemp("", "aivault-scantest-")
+		if err != nil {
+			return err
+		}
+		timed, cancel := context.WithTimeout(ctx, scanCheckTime)
+		check(t.Name, t.Rule, t.Run(timed, s, dir))
+		cancel()
+		if err := errors.Join(os.RemoveAll(dir), ctx.Err()); err != nil {
+			return err
+		}
+	}
 	return nil
 }

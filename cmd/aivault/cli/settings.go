@@ -258,6 +258,18 @@ func parseDuration(v string) (time.Duration, error) {
 // parseRate reads bytes a second: a number, then nothing or k, M or G (powers
 // of 1,000).
 func parseRate(v string) (int64, error) {
+	n, err := parseAmount(v)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%q is no rate; write bytes a second, e.g. 500k or 20M", v)
+	case n < 1000:
+		return 0, errors.New("a rate below 1k would never finish")
+	}
+	return n, nil
+}
+
+// parseAmount reads 1 to 2^50 bytes, as parseRate writes them. v is not empty.
+func parseAmount(v string) (int64, error) {
 	unit := int64(1)
 	number := v
 	if i := strings.IndexByte("kMG", v[len(v)-1]); i >= 0 {
@@ -268,10 +280,7 @@ func parseRate(v string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || n > (1<<50)/unit {
-		return 0, fmt.Errorf("%q is no rate; write bytes a second, e.g. 500k or 20M", v)
-	}
-	if n*unit < 1000 {
-		return 0, errors.New("a rate below 1k would never finish")
+		return 0, fmt.Errorf("%q is no number of bytes; write e.g. 500k, 20M or 2G", v)
 	}
 	return n * unit, nil
 }

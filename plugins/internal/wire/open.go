@@ -17,8 +17,9 @@ type Contract string
 
 // The contracts that a plugin can serve.
 const (
-	StoreContract  Contract = "store"
-	KeeperContract Contract = "keeper"
+	StoreContract   Contract = "store"
+	KeeperContract  Contract = "keeper"
+	ScannerContract Contract = "scanner"
 )
 
 // Description is what a plugin says of itself.
@@ -48,8 +49,10 @@ func Describe(ctx context.Context, conn grpc.ClientConnInterface, stall time.Dur
 		d.Contract = StoreContract
 	case pluginv1.Contract_CONTRACT_KEEPER:
 		d.Contract = KeeperContract
+	case pluginv1.Contract_CONTRACT_SCANNER:
+		d.Contract = ScannerContract
 	default:
-		return Description{}, protocol("it is neither a store nor a keeper")
+		return Description{}, protocol("it serves none of the contracts")
 	}
 	for _, capability := range m.GetCapabilities() {
 		d.Bulk = d.Bulk || capability == BulkCapability
@@ -65,7 +68,7 @@ func CheckConfig(config string) error {
 	return nil
 }
 
-// Open opens the store or keeper of a plugin, waits for stall, and returns the
+// Open opens the store, keeper or scanner of a plugin, waits for stall, and returns the
 // address of its bulk socket, if it has one. The error is of the kind that the
 // plugin gave.
 func Open(ctx context.Context, conn grpc.ClientConnInterface, d Description, config string, create bool, stall time.Duration) (address string, err error) {
@@ -78,6 +81,8 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, d Description, con
 	switch {
 	case err != nil && d.Contract == KeeperContract:
 		return "", keeperFailure(c, "open", "", err)
+	case err != nil && d.Contract == ScannerContract:
+		return "", scannerFailure(c, "open the scanner", err)
 	case err != nil:
 		return "", storeFailure(c, "open", clean(config), backends.Unavailable, err)
 	case !d.Bulk:

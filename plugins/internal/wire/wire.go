@@ -1,7 +1,7 @@
-// Package wire translates between the contracts [backends.Store] and
-// [custody.Keeper] and the messages of aivault.plugin.v1. It is the only place
+// Package wire translates between the contracts [backends.Store],
+// [custody.Keeper] and [scan.Scanner] and the messages of aivault.plugin.v1. It is the only place
 // that knows both. The side of a plugin serves an implementation ([Serve]); the
-// side of aivault is one more implementation ([Store], [Keeper]), which takes
+// side of aivault is one more implementation ([Store], [Keeper], [Scanner]), which takes
 // every answer for hostile until it has been held to plugins/PROTOCOL.md.
 package wire
 

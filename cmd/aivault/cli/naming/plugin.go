@@ -16,6 +16,9 @@ const pluginScheme = "plugin:"
 
 // parsePlugin reads plugin:NAME:CONFIG. What is wrong is said without CONFIG,
 // which may hold a secret.
+// ParsePlugin reads NAME[:CONFIG], of a plugin that is neither a store nor a keeper.
+func ParsePlugin(text string) (Plugin, error) { return parsePlugin(pluginScheme + text) }
+
 func parsePlugin(text string) (Plugin, error) {
 	name, config, _ := strings.Cut(strings.TrimPrefix(text, pluginScheme), ":")
 	if err := state.CheckPluginName(name); err != nil {
