@@ -356,9 +356,10 @@ func TestScannersAreLimited(t *testing.T) {
 			t.Errorf("one that takes all memory: %+v, %v", r, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	sleeper := open("sleeper")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	if r, err := open("sleeper").Scan(ctx, dir); !errors.Is(err, scan.ErrFailed) || !errors.Is(err, context.DeadlineExceeded) {
+	if r, err := sleeper.Scan(ctx, dir); !errors.Is(err, scan.ErrFailed) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("one that does not end: %+v, %v", r, err)
 	}
 	if _, err := host.OpenScanner(t.Context(), options(t, "mem")); !errors.Is(err, host.ErrContract) {
