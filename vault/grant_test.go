@@ -179,7 +179,10 @@ func TestGroups(t *testing.T) {
 // member, and their place in a group, cost a handful of requests and touch no
 // artefact.
 func TestOneNewMemberAmongMany(t *testing.T) {
-	const members, artefacts, inGroup = 300, 200, 100
+	members, artefacts, inGroup := 300, 200, 100
+	if raceDetector {
+		members, artefacts, inGroup = 30, 20, 10
+	}
 	p := newPlace(t)
 	genesis := p.init(t).Genesis
 	// The crowd: entries as the verbs would write them, metadata identities sealed to ada alone.

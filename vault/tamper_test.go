@@ -143,6 +143,9 @@ func TestEveryObjectTampered(t *testing.T) {
 		}
 	}
 	for i, key := range keys {
+		if raceDetector && i%5 != 0 {
+			continue
+		}
 		neighbour := contents[keys[(i+1)%len(keys)]]
 		flip := func(at int) func([]byte) []byte {
 			return func(b []byte) []byte { b = bytes.Clone(b); b[at] ^= 1; return b }

@@ -96,7 +96,11 @@ func TestPushTakesBoundedMemory(t *testing.T) {
 	h := newHeap()
 	v.store = sampler{v.mem, h, true}
 	p, _ := v.newPush()
-	if _, err := p.Run(t.Context(), scan(t, sparse(t, 64)), nil); err != nil {
+	chunks := int64(64)
+	if raceDetector {
+		chunks = 16
+	}
+	if _, err := p.Run(t.Context(), scan(t, sparse(t, chunks)), nil); err != nil {
 		t.Fatal(err)
 	}
 	h.check(t, transfer.MaxJobs)
