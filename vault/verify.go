@@ -66,8 +66,9 @@ func (r *verification) voids(artefact string, all []state.Void) {
 // verification is one run of Verify.
 type verification struct {
 	VerifyReport
-	vault *Vault
-	known map[string]bool
+	vault  *Vault
+	known  map[string]bool
+	unread bool // a journal could not be read to its end: what it binds is not known
 }
 
 func (r *verification) account(key string) { r.known[key] = true }
@@ -233,6 +234,7 @@ func (r *verification) artefact(ctx context.Context, id canonical.Digest, full b
 		if !broken(err) {
 			return err
 		}
+		r.unread = true
 		r.problem(Problem{Object: prefix + "log/", Artefact: id.String(), Why: err.Error()})
 		for _, k := range names {
 			r.account(k)
@@ -298,7 +300,8 @@ func (r *verification) unknown(ctx context.Context) error {
 				if err != nil {
 					return fmt.Errorf("listing %s: %w", info.Key, err)
 				}
-				if !r.known[below.Key] {
+				// What an entry that cannot be read may bind does not belong to nothing.
+				if bindable := info.Key == "doc/" || info.Key == disposal.CertificatePrefix; !r.known[below.Key] && !(r.unread && bindable) {
 					r.Unknown = append(r.Unknown, below.Key)
 				}
 			}

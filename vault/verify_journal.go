@@ -27,7 +27,9 @@ func (r *verification) verifySlots(ctx context.Context, j *journal.Journal, log 
 	}
 	for _, junk := range log.Junk {
 		r.account(junk.Key)
-		r.Unknown = append(r.Unknown, junk.Key) // no reader minds it, and it may be erased
+		if junk.Seq != log.Head().Seq+1 {
+			r.Unknown = append(r.Unknown, junk.Key) // no reader minds it, and it may be erased
+		}
 	}
 	for seq := range log.Head().Seq + 1 {
 		key := j.Prefix + journal.Slot(seq)
