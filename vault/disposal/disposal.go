@@ -85,7 +85,7 @@ type Status struct {
 	*state.Request
 	Phase     Phase
 	Due       entry.Time
-	Missing   string // what approvals are missing, in words
+	Missing   string // what it waits for of people, in words: approvals, or the rest of a cancel
 	Artefacts []ArtefactStatus
 }
 
@@ -156,6 +156,8 @@ func (d *Desk) Status(ctx context.Context, id canonical.ID) (*Status, error) {
 	switch begun := slices.Index(order, s.Phase) >= slices.Index(order, Disabled) || s.Phase == Failed; {
 	case r.Cancelled && !begun:
 		s.Phase = Cancelled
+	case r.Cancelled && s.Phase == Disabled:
+		s.Missing = "it was cancelled, and is disabled still: who cancels it once more takes it back"
 	case begun && r.Accepted != "" && s.Phase == Verified:
 		s.Phase = Accepted
 	case begun:

@@ -271,6 +271,35 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// A cancel that was cut short leaves what it did not reach disabled, says so, and
+// is finished by whoever cancels once more.
+func TestHalfACancel(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid := o.register("m")
+	v := o.push("m", 1)
+	r := o.approved(nil, scope(aid, v))
+	d := o.desk("run")
+	s, err := d.Status(t.Context(), r.ID)
+	must(t, err)
+	must(t, d.execute(t.Context(), s, aid, &Outcome{}))
+	cust := o.desk("cust")
+	must(t, cust.Vault.Refresh(t.Context()))
+	must(t, cust.append(t.Context(), state.KindDisposalCancel, state.DisposalMark{ID: r.ID, Reason: "needed"}, canonical.NewID()))
+	if s, err = d.Status(t.Context(), r.ID); err != nil || s.Phase != Disabled || !strings.Contains(s.Missing, "cancels it once more") {
+		t.Errorf("half a cancel: %+v, %v", s, err)
+	}
+	if _, err := d.ring(aid).Rotate(t.Context(), canonical.NewID()); !errors.Is(err, keyring.ErrLapsed) {
+		t.Errorf("a rotation: %v", err)
+	}
+	if _, err := cust.Cancel(t.Context(), r.ID, "needed"); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = d.Status(t.Context(), r.ID); err != nil || s.Phase != Cancelled {
+		t.Errorf("a whole one: %+v, %v", s, err)
+	}
+	must(t, o.opens(aid, v))
+}
+
 // TestVerifyFindsOut: keys that come back, and keepers that cannot be asked.
 func TestVerifyFindsOut(t *testing.T) {
 	o := newOffice(t, vaulttest.Config{})

@@ -133,7 +133,7 @@ type artefactStateJSON struct {
 func stateOf(s *disposal.Status) stateJSON {
 	out := stateJSON{ID: s.ID.String(), State: string(s.Phase), Due: s.Due.Time, Requested: s.By, Reason: s.Reason, Approvals: []string{},
 		Needed: s.Needed(), Accepted: s.Accepted, Artefacts: []artefactStateJSON{}}
-	if s.Phase == disposal.Requested {
+	if s.Phase == disposal.Requested || s.Phase == disposal.Disabled {
 		out.Missing = s.Missing
 	}
 	for _, a := range s.Approvals {
@@ -173,6 +173,11 @@ func about(s *disposal.Status) string {
 	return strings.Join(parts, " ")
 }
 
+// allKept reports whether holds keep everything that is still to be destroyed.
+func allKept(a disposal.ArtefactStatus) bool {
+	return len(a.Held) > 0 && !slices.ContainsFunc(a.Versions, func(v *state.CommittedVersion) bool { return v.State == state.Executed && len(v.Holds) == 0 })
+}
+
 // isDue reports whether a disposal can be run now. One that a hold or minimum
 // retention keeps is not: cron need not fail for as long as a law suit lasts.
 func isDue(s *disposal.Status, now time.Time) bool {
@@ -189,7 +194,9 @@ func isDue(s *disposal.Status, now time.Time) bool {
 			}
 		}
 		return !entry.At(now).Before(s.Due.Time)
-	case disposal.Disabled, disposal.Pending, disposal.Destroyed, disposal.Purged:
+	case disposal.Disabled:
+		return !s.Cancelled && !slices.ContainsFunc(s.Artefacts, allKept)
+	case disposal.Pending, disposal.Destroyed, disposal.Purged:
 		return true
 	case disposal.Verified, disposal.Accepted:
 		// What a lock kept is taken once its date is past.

@@ -63,7 +63,7 @@ func runDecommissionList(ctx context.Context, c *call) error {
 }
 
 // awaitsMe reports whether a disposal waits for the one who asks: to be approved,
-// or accepted.
+// accepted, or cancelled to the end.
 func awaitsMe(v *vault.Vault, s *disposal.Status, now entry.Time) bool {
 	self := v.Self()
 	if self == nil || !self.Active(now) || !self.Has(state.Custodian, "") {
@@ -74,6 +74,8 @@ func awaitsMe(v *vault.Vault, s *disposal.Status, now entry.Time) bool {
 		return self.Name != s.By && !slices.ContainsFunc(s.Approvals, func(a state.Approval) bool { return a.By == self.Name })
 	case disposal.Verified:
 		return true
+	case disposal.Disabled:
+		return s.Cancelled
 	}
 	return false
 }
