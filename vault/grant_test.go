@@ -243,3 +243,62 @@ func TestOneNewMemberAmongMany(t *testing.T) {
 }
 
 func must3(all []vault.ReaderInfo, _ string, _ error) []vault.ReaderInfo { return all }
+
+// TestGrantThatDied: an addition that was stored and never came on record is taken
+// back by whoever revokes, or removes, although nobody stands on the list.
+func TestGrantThatDied(t *testing.T) {
+	p := newPlace(t)
+	p.init(t)
+	p.join(t, "bob")
+	p.push(t, "m", 1)
+	ok[*vault.Change](t)(p.open(t).GroupAdd(t.Context(), "g", []string{"ada"}))
+	stray := func(prefix string) {
+		t.Helper()
+		i := slices.IndexFunc(p.mem.Keys(), func(k string) bool { return strings.Contains(k, prefix) })
+		key := p.mem.Keys()[i]
+		if _, err := p.mem.Put(t.Context(), key[:len(key)-32]+canonical.NewID().String(), []byte("sealed to somebody")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoke := func() int {
+		t.Helper()
+		return len(ok[*vault.GrantResult](t)(p.open(t).Revoke(t.Context(), "m", []string{"bob"})).Settlement.Resized)
+	}
+	if n := revoke(); n != 0 {
+		t.Errorf("revoking who never read makes %d new generations", n)
+	}
+	stray("/g/")
+	if n := revoke(); n != 1 {
+		t.Errorf("a grant that died: %d new generations", n)
+	}
+	if n := revoke(); n != 0 {
+		t.Errorf("once more: %d new generations", n)
+	}
+	id := p.open(t).State().Group("g").ID
+	leave := func() bool {
+		t.Helper()
+		c, _, err := p.open(t).GroupRemove(t.Context(), "g", []string{"bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Changed
+	}
+	if leave() {
+		t.Error("taking out who never was in changes something")
+	}
+	stray("grp/")
+	if !leave() || p.open(t).State().Group("g").ID == id {
+		t.Error("an addition that died leaves the group its identity")
+	}
+	id = p.open(t).State().Group("g").ID
+	stray("grp/" + id.String())
+	if _, _, err := p.open(t).MemberRemove(t.Context(), "bob", ""); err != nil {
+		t.Fatal(err)
+	}
+	if p.open(t).State().Group("g").ID == id {
+		t.Error("a removal leaves a group its identity that somebody may hold")
+	}
+	if err := p.reads(t, "m", 1); err != nil {
+		t.Error(err)
+	}
+}

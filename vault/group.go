@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/seal"
 	"github.com/aivault/aivault/vault/entry"
@@ -128,6 +129,11 @@ func (v *Vault) GroupRemove(ctx context.Context, name string, members []string) 
 				left = append(left, m.Name)
 			}
 		}
+		if !gone {
+			if gone, err = v.strayMember(ctx, st, g); err != nil {
+				return nil, err
+			}
+		}
 		switch {
 		case !gone:
 			return nil, nil
@@ -146,6 +152,27 @@ func (v *Vault) GroupRemove(ctx context.Context, name string, members []string) 
 	s, err := v.settle(ctx, true)
 	return c, s, err
 }
+
+// strayMember reports whether storage has the group's identity in an object that
+// no entry binds: an addition that died before it was on record may have sealed it
+// to anybody.
+func (v *Vault) strayMember(ctx context.Context, st *state.Vault, g *state.ReaderGroup) (bool, error) {
+	bound := map[string]bool{}
+	for _, o := range st.Bound() {
+		bound[o.Key] = true
+	}
+	for info, err := range v.config.Store.List(ctx, groupPrefix(g.ID), backends.ListOptions{}) {
+		if err != nil {
+			return false, fmt.Errorf("listing group @%s: %w", g.Name, err)
+		}
+		if !bound[info.Key] {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func groupPrefix(id canonical.ID) string { return "grp/" + id.String() + "-" }
 
 // newGroup gives a group a new identity.
 func (v *Vault) newGroup(ctx context.Context, name string, members []string) (*Change, error) {
@@ -174,7 +201,7 @@ func (v *Vault) groupBody(ctx context.Context, name string, id canonical.ID, key
 	if err != nil {
 		return nil, err
 	}
-	object, err := v.put(ctx, "grp/"+id.String()+"-"+canonical.NewID().String(), sealed)
+	object, err := v.put(ctx, groupPrefix(id)+canonical.NewID().String(), sealed)
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,8 @@ func (s *settling) each(ctx context.Context, ids []canonical.Digest, do func(con
 	return &s.Settlement, nil
 }
 
-// group gives a group a new identity if somebody holds it who is not a member any more.
+// group gives a group a new identity if somebody holds it who is not a member any
+// more, or perhaps never was on record as one.
 func (s *settling) group(ctx context.Context, g *state.ReaderGroup) error {
 	members, err := s.groupMembers(ctx, g)
 	if err != nil {
@@ -122,7 +123,9 @@ func (s *settling) group(ctx context.Context, g *state.ReaderGroup) error {
 	}
 	st := s.State()
 	if !slices.ContainsFunc(members, func(m keyring.Reader) bool { return !st.Holds(m.Name, m.Recipient) }) {
-		return nil
+		if stray, err := s.strayMember(ctx, st, g); err != nil || !stray {
+			return err
+		}
 	}
 	var left []string
 	for _, m := range members {

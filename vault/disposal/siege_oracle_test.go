@@ -227,11 +227,26 @@ func (s *siege) certificate(key string) (*Certificate, error) {
 	return c, err
 }
 
-// closed is (f). At the end a reader rotates, and what the keepers destroy is
-// destroyed.
+// closed is (f). At the end whoever was revoked is so once more, for a grant may
+// have died since before anybody had it on record; a reader rotates, and what the
+// keepers destroy is destroyed.
 func (s *siege) closed() {
 	if len(s.revoked) == 0 {
 		return
+	}
+	for _, aid := range s.artefacts {
+		for _, name := range slices.Sorted(maps.Keys(s.revoked)) {
+			a := s.state(aid)
+			if a.Ended || a.Generation() == nil || s.bad != "" {
+				continue
+			}
+			readers, err := s.view.ring(aid).Readers(s.ctx, a)
+			must(s.t, err)
+			if !slices.Contains(readers, s.reader(name)) {
+				s.clerk("olaf").revoke(aid, name)
+				_ = s.finish(s.clerk("olaf")) // judged below
+			}
+		}
 	}
 	by := s.clerk("olaf")
 	if s.wrong.unsealed {

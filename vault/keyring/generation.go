@@ -48,11 +48,16 @@ func (r *Ring) putGeneration(ctx context.Context, gid canonical.ID, key seal.Key
 	if err != nil {
 		return nil, fmt.Errorf("sealing generation %s: %w", gid, err)
 	}
-	name := r.prefix() + "g/" + gid.String() + "-" + canonical.NewID().String()
+	name := r.generationPrefix(gid) + canonical.NewID().String()
 	if err := r.put(ctx, name, sealed); err != nil {
 		return nil, err
 	}
 	return &state.Object{Key: name, SHA256: canonical.Sum(sealed)}, nil
+}
+
+// generationPrefix begins the keys of the objects that a generation is sealed in.
+func (r *Ring) generationPrefix(gid canonical.ID) string {
+	return r.prefix() + "g/" + gid.String() + "-"
 }
 
 // readersOf reads the list of those that one generation object is sealed to.

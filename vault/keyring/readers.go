@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/state"
@@ -117,7 +118,9 @@ func (r *Ring) moreReaders(ctx context.Context, a *state.Artefact, add []Reader)
 }
 
 // Replace makes a new generation for exactly these readers, unless the current
-// one is sealed to them and nobody else; it reports whether it did. It needs no
+// one is sealed to them and nobody else; it reports whether it did. A grant that
+// died before it was on record may have sealed it to anybody: that counts as
+// somebody else (vault/FORMAT.md §6.3). It needs no
 // right to read. It binds pushes at once; rows that stand stay sealed to the
 // generation before until a reader rotates. choose is asked at every fold, with
 // the readers as they are.
@@ -144,7 +147,9 @@ func (r *Ring) Replace(ctx context.Context, choose func(have []Reader) ([]Reader
 		}
 		if !slices.ContainsFunc(have, func(rd Reader) bool { return !slices.Contains(want, rd) }) &&
 			!slices.ContainsFunc(want, func(rd Reader) bool { return !slices.Contains(have, rd) }) {
-			return false, nil
+			if stray, err := r.strayGrant(ctx, a); err != nil || !stray {
+				return false, err
+			}
 		}
 		if err := r.Vault.State().MayReplaceReaders(r.Vault.Author(), a.Name, r.Vault.Time()); err != nil {
 			return false, err
@@ -163,6 +168,25 @@ func (r *Ring) Replace(ctx context.Context, choose func(have []Reader) ([]Reader
 		}
 		return err == nil, err
 	}
+}
+
+// strayGrant reports whether storage has an object of the current generation that
+// no entry binds.
+func (r *Ring) strayGrant(ctx context.Context, a *state.Artefact) (bool, error) {
+	g := a.Generation()
+	bound := map[string]bool{g.Object.Key: true}
+	for _, more := range g.More {
+		bound[more.Object.Key] = true
+	}
+	for info, err := range r.Store.List(ctx, r.generationPrefix(g.GID), backends.ListOptions{}) {
+		if err != nil {
+			return false, fmt.Errorf("listing generation %s: %w", g.GID, err)
+		}
+		if !bound[info.Key] {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // may says before anything is stored whether this member may write a kind here.
