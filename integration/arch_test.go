@@ -69,6 +69,9 @@ plugins/aivault-plugin-azblob/azblob = backends
 plugins/aivault-plugin-transit  = crypto/custody plugins/aivault-plugin-transit/transit plugins/sdk
 plugins/aivault-plugin-transit/transit = crypto/custody
 plugins/aivault-plugin-transit/transittest =
+plugins/aivault-plugin-awskms   = crypto/custody plugins/aivault-plugin-awskms/awskms plugins/sdk
+plugins/aivault-plugin-awskms/awskms = crypto/custody
+plugins/aivault-plugin-awskms/awskmstest =
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *
 cmd/aivault/cli/argv            =

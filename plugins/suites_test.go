@@ -27,6 +27,7 @@ import (
 var suites = map[string]func(t *testing.T) fixture{
 	"aivault-plugin-azblob":  azblobFixture,
 	"aivault-plugin-transit": transitFixture,
+	"aivault-plugin-awskms":  awskmsFixture,
 }
 
 // fixture is what a plugin is tested with: a server, and how to open what is
