@@ -26,6 +26,7 @@ import (
 // the wire within this process, and as the program itself.
 var suites = map[string]func(t *testing.T) fixture{
 	"aivault-plugin-azblob":  azblobFixture,
+	"aivault-plugin-sftp":    sftpFixture,
 	"aivault-plugin-transit": transitFixture,
 	"aivault-plugin-awskms":  awskmsFixture,
 }
