@@ -3,6 +3,7 @@ package custody
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kinds of keeper errors; test with errors.Is. Only ErrDestroyed proves that a
@@ -24,7 +25,8 @@ var (
 	// should be (no directory, an empty bucket). The request may have been applied;
 	// each may be repeated.
 	ErrUnavailable = errors.New("keeper unavailable")
-	// ErrRateLimited: refused for now, not applied.
+	// ErrRateLimited: refused for now, not applied. One that says how long to wait is
+	// a [RateLimit].
 	ErrRateLimited = errors.New("limited by the keeper's rate")
 	// ErrCorrupt: what the keeper stored of this key is damaged or in part lost. It
 	// says nothing about whether the key is gone.
@@ -35,3 +37,25 @@ var (
 	// yet or not any more. Where one should be it is no more than unavailable.
 	ErrNoKeeper = fmt.Errorf("%w: there is none", ErrUnavailable)
 )
+
+// RateLimit is an ErrRateLimited that says when to come again.
+type RateLimit struct {
+	RetryAfter time.Duration // more than zero
+	Err        error         // what the keeper said; may be nil
+}
+
+func (l *RateLimit) Error() string {
+	text := fmt.Sprintf("%v: try again in %v", ErrRateLimited, l.RetryAfter)
+	if l.Err != nil {
+		text += ": " + l.Err.Error()
+	}
+	return text
+}
+
+// Unwrap yields ErrRateLimited and the cause.
+func (l *RateLimit) Unwrap() []error {
+	if l.Err == nil {
+		return []error{ErrRateLimited}
+	}
+	return []error{ErrRateLimited, l.Err}
+}

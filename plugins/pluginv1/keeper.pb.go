@@ -928,7 +928,8 @@ func (x *ProfileResponse) GetNotes() []string {
 type KeeperError struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          KeeperErrorKind        `protobuf:"varint,1,opt,name=kind,proto3,enum=aivault.plugin.v1.KeeperErrorKind" json:"kind,omitempty"`
-	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"` // for people
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`                         // for people
+	RetryAfter    *durationpb.Duration   `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"` // of RATE_LIMITED; absent: unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -975,6 +976,13 @@ func (x *KeeperError) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *KeeperError) GetRetryAfter() *durationpb.Duration {
+	if x != nil {
+		return x.RetryAfter
+	}
+	return nil
 }
 
 var File_keeper_proto protoreflect.FileDescriptor
@@ -1030,10 +1038,12 @@ const file_keeper_proto_rawDesc = "" +
 	"\x0edeletion_delay\x18\b \x01(\v2\x19.google.protobuf.DurationR\rdeletionDelay\x12\"\n" +
 	"\fcertificates\x18\t \x03(\tR\fcertificates\x12\x14\n" +
 	"\x05notes\x18\n" +
-	" \x03(\tR\x05notes\"_\n" +
+	" \x03(\tR\x05notes\"\x9b\x01\n" +
 	"\vKeeperError\x126\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\".aivault.plugin.v1.KeeperErrorKindR\x04kind\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage*f\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12:\n" +
+	"\vretry_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryAfter*f\n" +
 	"\bKeyState\x12\x15\n" +
 	"\x11KEY_STATE_UNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fKEY_STATE_ALIVE\x10\x01\x12\x15\n" +
@@ -1105,25 +1115,26 @@ var file_keeper_proto_depIdxs = []int32{
 	17, // 5: aivault.plugin.v1.StatusResponse.until:type_name -> google.protobuf.Timestamp
 	18, // 6: aivault.plugin.v1.ProfileResponse.deletion_delay:type_name -> google.protobuf.Duration
 	1,  // 7: aivault.plugin.v1.KeeperError.kind:type_name -> aivault.plugin.v1.KeeperErrorKind
-	2,  // 8: aivault.plugin.v1.Keeper.Create:input_type -> aivault.plugin.v1.CreateRequest
-	4,  // 9: aivault.plugin.v1.Keeper.Wrap:input_type -> aivault.plugin.v1.WrapRequest
-	6,  // 10: aivault.plugin.v1.Keeper.Unwrap:input_type -> aivault.plugin.v1.UnwrapRequest
-	8,  // 11: aivault.plugin.v1.Keeper.Destroy:input_type -> aivault.plugin.v1.DestroyRequest
-	10, // 12: aivault.plugin.v1.Keeper.Status:input_type -> aivault.plugin.v1.StatusRequest
-	12, // 13: aivault.plugin.v1.Keeper.ListKeys:input_type -> aivault.plugin.v1.ListKeysRequest
-	14, // 14: aivault.plugin.v1.Keeper.Profile:input_type -> aivault.plugin.v1.ProfileRequest
-	3,  // 15: aivault.plugin.v1.Keeper.Create:output_type -> aivault.plugin.v1.CreateResponse
-	5,  // 16: aivault.plugin.v1.Keeper.Wrap:output_type -> aivault.plugin.v1.WrapResponse
-	7,  // 17: aivault.plugin.v1.Keeper.Unwrap:output_type -> aivault.plugin.v1.UnwrapResponse
-	9,  // 18: aivault.plugin.v1.Keeper.Destroy:output_type -> aivault.plugin.v1.DestroyResponse
-	11, // 19: aivault.plugin.v1.Keeper.Status:output_type -> aivault.plugin.v1.StatusResponse
-	13, // 20: aivault.plugin.v1.Keeper.ListKeys:output_type -> aivault.plugin.v1.ListKeysResponse
-	15, // 21: aivault.plugin.v1.Keeper.Profile:output_type -> aivault.plugin.v1.ProfileResponse
-	15, // [15:22] is the sub-list for method output_type
-	8,  // [8:15] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	18, // 8: aivault.plugin.v1.KeeperError.retry_after:type_name -> google.protobuf.Duration
+	2,  // 9: aivault.plugin.v1.Keeper.Create:input_type -> aivault.plugin.v1.CreateRequest
+	4,  // 10: aivault.plugin.v1.Keeper.Wrap:input_type -> aivault.plugin.v1.WrapRequest
+	6,  // 11: aivault.plugin.v1.Keeper.Unwrap:input_type -> aivault.plugin.v1.UnwrapRequest
+	8,  // 12: aivault.plugin.v1.Keeper.Destroy:input_type -> aivault.plugin.v1.DestroyRequest
+	10, // 13: aivault.plugin.v1.Keeper.Status:input_type -> aivault.plugin.v1.StatusRequest
+	12, // 14: aivault.plugin.v1.Keeper.ListKeys:input_type -> aivault.plugin.v1.ListKeysRequest
+	14, // 15: aivault.plugin.v1.Keeper.Profile:input_type -> aivault.plugin.v1.ProfileRequest
+	3,  // 16: aivault.plugin.v1.Keeper.Create:output_type -> aivault.plugin.v1.CreateResponse
+	5,  // 17: aivault.plugin.v1.Keeper.Wrap:output_type -> aivault.plugin.v1.WrapResponse
+	7,  // 18: aivault.plugin.v1.Keeper.Unwrap:output_type -> aivault.plugin.v1.UnwrapResponse
+	9,  // 19: aivault.plugin.v1.Keeper.Destroy:output_type -> aivault.plugin.v1.DestroyResponse
+	11, // 20: aivault.plugin.v1.Keeper.Status:output_type -> aivault.plugin.v1.StatusResponse
+	13, // 21: aivault.plugin.v1.Keeper.ListKeys:output_type -> aivault.plugin.v1.ListKeysResponse
+	15, // 22: aivault.plugin.v1.Keeper.Profile:output_type -> aivault.plugin.v1.ProfileResponse
+	16, // [16:23] is the sub-list for method output_type
+	9,  // [9:16] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_keeper_proto_init() }

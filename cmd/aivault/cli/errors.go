@@ -255,9 +255,8 @@ func (r *run) report(err, cause error) int {
 	message := oneLine(err)
 	if r.wantsJSON() {
 		object := errorJSON{Schema: "aivault.error/1", Code: v.code, Kind: v.kind, Message: message, Hint: v.hint}
-		var store *backends.Error
-		if v.code == codeRate && errors.As(err, &store) {
-			object.RetryAfter = int64((store.RetryAfter + time.Second - 1) / time.Second)
+		if v.code == codeRate {
+			object.RetryAfter = int64((retryAfter(err) + time.Second - 1) / time.Second)
 		}
 		_ = encode(r.sys.stderr, object)
 		return v.code
@@ -270,6 +269,20 @@ func (r *run) report(err, cause error) int {
 	}
 	fmt.Fprintln(r.sys.stderr, "aivault: "+message)
 	return v.code
+}
+
+// retryAfter is how long a store or a keeper that limits a rate asks to wait, zero
+// where it does not say.
+func retryAfter(err error) time.Duration {
+	var store *backends.Error
+	var keeper *custody.RateLimit
+	switch {
+	case errors.As(err, &keeper):
+		return keeper.RetryAfter
+	case errors.As(err, &store):
+		return store.RetryAfter
+	}
+	return 0
 }
 
 // errorJSON is an error for scripts.

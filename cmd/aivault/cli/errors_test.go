@@ -85,6 +85,7 @@ func TestJudge(t *testing.T) {
 		{errTimeout, 18, "timeout"},
 		{&backends.Error{Kind: backends.Unavailable, RetryAfter: time.Second}, 19, "rate"},
 		{custody.ErrRateLimited, 19, "rate"},
+		{fmt.Errorf("unwrap: %w", &custody.RateLimit{RetryAfter: time.Second, Err: custody.ErrDenied}), 19, "rate"},
 		{&interruption{os.Interrupt}, 130, "interrupted"},
 		{&interruption{syscall.SIGTERM}, 143, "terminated"},
 		{fmt.Errorf("%w: %w", entry.ErrMalformed, entry.ErrUpgrade), 1, "upgrade"},

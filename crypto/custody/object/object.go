@@ -156,7 +156,7 @@ func storeError(ctx context.Context, err error) error {
 	var detail *backends.Error
 	switch {
 	case errors.As(err, &detail) && detail.RetryAfter > 0:
-		kind = custody.ErrRateLimited
+		return &custody.RateLimit{RetryAfter: detail.RetryAfter, Err: err}
 	case errors.Is(err, backends.Denied):
 		kind = custody.ErrDenied
 	case errors.Is(err, backends.Corrupt):

@@ -8,6 +8,7 @@ import (
 	"github.com/aivault/aivault/plugins/pluginv1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // keeperKinds is the table of plugins/PROTOCOL.md §6. An error that is several
@@ -40,6 +41,13 @@ func toKeeperStatus(err error) error {
 			break
 		}
 	}
+	if limit, ok := errors.AsType[*custody.RateLimit](err); ok && limit.RetryAfter > 0 {
+		detail.Kind = pluginv1.KeeperErrorKind_KEEPER_ERROR_KIND_RATE_LIMITED // whatever its cause is
+		detail.RetryAfter = durationpb.New(limit.RetryAfter)
+		if limit.Err != nil {
+			detail.Message = clean(limit.Err.Error())
+		}
+	}
 	s, derr := status.New(codes.Aborted, detail.Message).WithDetails(detail)
 	if derr != nil {
 		return status.Error(codes.Internal, clean(derr.Error()))
@@ -60,6 +68,10 @@ func keeperFailure(c *call, op, what string, err error) error {
 			kind := kinds[detail.Kind]
 			if ended := c.parent.Err(); ended != nil {
 				return fmt.Errorf("%s: %w: %w", subject, kind, ended)
+			}
+			retry, rerr := fromDuration("retry_after", detail.RetryAfter)
+			if kind == custody.ErrRateLimited && rerr == nil && retry > 0 {
+				return fmt.Errorf("%s: %w", subject, &custody.RateLimit{RetryAfter: retry, Err: remote(clean(detail.Message))})
 			}
 			return fmt.Errorf("%s: %w: %w", subject, kind, remote(clean(detail.Message)))
 		}

@@ -2,6 +2,8 @@ package wire_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -140,5 +142,36 @@ func TestPendingSurvivesTheWire(t *testing.T) {
 				t.Errorf("%v\nrule: %s", err, c.Rule)
 			}
 		})
+	}
+}
+
+// limited is a keeper that refuses for now.
+type limited struct {
+	custody.Keeper
+	err error
+}
+
+func (k limited) Unwrap(context.Context, custody.KeyRef, [32]byte, []byte) ([]byte, error) {
+	return nil, k.err
+}
+
+func TestRateLimitSurvivesTheWire(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want time.Duration
+	}{
+		{fmt.Errorf("unwrap: %w", &custody.RateLimit{RetryAfter: 90 * time.Second, Err: errors.New("quota of 5 a minute")}), 90 * time.Second},
+		{&custody.RateLimit{RetryAfter: time.Second, Err: custody.ErrDenied}, time.Second},
+		{custody.ErrRateLimited, 0},
+		{&custody.RateLimit{RetryAfter: -time.Second}, 0},
+	} {
+		conn := serve(t, wire.Implementation{Version: "1.0.0", Keeper: func(context.Context, string, bool) (custody.Keeper, error) {
+			return limited{err: c.err}, nil
+		}})
+		_, err := wire.NewKeeper(open(t, conn, "", false), options).Unwrap(t.Context(), "key", [32]byte{}, nil)
+		var limit *custody.RateLimit
+		if errors.As(err, &limit); !errors.Is(err, custody.ErrRateLimited) || (limit == nil) != (c.want == 0) || limit != nil && limit.RetryAfter != c.want {
+			t.Errorf("%v came as %v", c.err, err)
+		}
 	}
 }
