@@ -60,8 +60,8 @@ func (v *Vault) CustodyStatus(ctx context.Context) (*CustodyStatus, error) {
 				return nil, fmt.Errorf("asking keeper %s who it is: %w", k.Instance, err)
 			}
 			s.Reached, s.Profile = true, p
-		} else if s.Why = "this machine is not told where it is"; connectErr != nil {
-			s.Why = connectErr.Error()
+		} else if s.Why = "this machine is not told where it is"; connectErr != nil || v.unreached != nil {
+			s.Why = cmp.Or(connectErr, v.unreached).Error()
 		}
 		out.Keepers = append(out.Keepers, s)
 	}
