@@ -62,11 +62,14 @@ vault/vaulttest                 *
 plugins/pluginv1                =
 plugins/internal/bulk           =
 plugins/internal/wire           = backends crypto/custody vault/scan plugins/internal/bulk plugins/pluginv1
+plugins/internal/wiretest       = crypto/custody plugins/internal/wire
 plugins/sdk                     = backends crypto/custody vault/scan plugins/internal/wire
 plugins/sdk/example/store       = backends backends/dir plugins/sdk
 plugins/sdk/example/keeper      = crypto/custody crypto/custody/local plugins/sdk
 plugins/sdk/example/scanner     = vault/scan plugins/sdk
 plugins/host                    = crypto/canonical plugins/internal/wire
+plugins/aivault-plugin-pkcs11   = crypto/custody plugins/aivault-plugin-pkcs11/internal/token plugins/sdk
+plugins/aivault-plugin-pkcs11/internal/token = crypto/custody
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *
 cmd/aivault/cli/argv            =
@@ -180,8 +183,8 @@ var forbidden = []struct {
 	uses  []string // selector expressions
 	allow []string // directories
 }{
-	{"the environment is read in one place", false, []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv"}, []string{"cmd/aivault", "cmd/aivault/cli", "integration/servers", "integration/full", "integration/bench"}},
-	{"clocks are injected", true, []string{"time.Now", "time.Since", "time.Until"}, []string{"cmd/aivault", "cmd/aivault/cli", "backends/backendtest", "crypto/custody/custodytest", "integration/servers", "integration/full", "integration/bench", "vault/vaulttest"}},
+	{"the environment is read in one place", false, []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv"}, []string{"cmd/aivault", "cmd/aivault/cli", "plugins/aivault-plugin-pkcs11", "integration/servers", "integration/full", "integration/bench"}},
+	{"clocks are injected", true, []string{"time.Now", "time.Since", "time.Until"}, []string{"cmd/aivault", "cmd/aivault/cli", "backends/backendtest", "crypto/custody/custodytest", "plugins/internal/wiretest", "integration/servers", "integration/full", "integration/bench", "vault/vaulttest"}},
 	{"only main ends the process", false, []string{"os.Exit", "log.Fatal", "log.Fatalf"}, []string{"cmd/aivault", "integration/full", "integration/bench"}},
 }
 
