@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -55,7 +53,13 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 	if k.module == nil {
 		return nil, fmt.Errorf("the library %s cannot be loaded: %w", u.module, custody.ErrUnavailable)
 	}
-	k.pin = func() (string, error) { return u.pin(o.Lookup) }
+	k.pin = func() (string, error) {
+		pin, err := u.pin.Read(o.Lookup)
+		if err != nil {
+			return "", fmt.Errorf("the token's PIN: %w", err)
+		}
+		return pin, nil
+	}
 	switch err := k.module.Initialize(); {
 	case err == nil:
 		k.ours = true
@@ -166,28 +170,4 @@ func (k *Keeper) Profile(ctx context.Context) (custody.Profile, error) {
 	p := k.profile
 	p.Notes = append([]string{}, p.Notes...)
 	return p, ctx.Err()
-}
-
-// maxPIN bounds a PIN, in bytes.
-const maxPIN = 1024
-
-// pin reads the PIN, each time that it is needed.
-func (u uri) pin(lookup func(string) (string, bool)) (string, error) {
-	if u.pinVariable != "" {
-		v, ok := lookup(u.pinVariable)
-		if !ok || v == "" {
-			return "", fmt.Errorf("the variable %s, which has the token's PIN, is not set; it is given to a plugin that was added with it: %w", u.pinVariable, custody.ErrDenied)
-		}
-		return v, nil
-	}
-	f, err := os.Open(u.pinFile)
-	if err != nil {
-		return "", fmt.Errorf("the token's PIN: %w: %w", custody.ErrDenied, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxPIN))
-	if err != nil {
-		return "", fmt.Errorf("the token's PIN: %w: %w", custody.ErrDenied, err)
-	}
-	return strings.TrimRight(string(b), "\r\n"), nil
 }

@@ -24,12 +24,12 @@ package token
 
 import (
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/aivault/aivault/crypto/custody"
+	"github.com/aivault/aivault/plugins/internal/setting"
 )
 
 // uri is what a PKCS#11 URI says: which token, by which library, and where its
@@ -38,7 +38,7 @@ type uri struct {
 	token, serial, manufacturer, model string // "": any
 	slot                               *uint  // nil: any
 	module                             string // path of the token's library
-	pinFile, pinVariable               string // one of them
+	pin                                setting.Secret
 }
 
 // parseURI reads a URI of RFC 7512, with or without its scheme: attributes that
@@ -50,7 +50,7 @@ func parseURI(text string) (uri, error) {
 	var u uri
 	path, query, _ := strings.Cut(strings.TrimPrefix(text, "pkcs11:"), "?")
 	set := map[string]*string{"token": &u.token, "serial": &u.serial, "manufacturer": &u.manufacturer, "model": &u.model, "slot-id": new(string)}
-	if err := attributes(path, ";", set); err != nil {
+	if err := setting.Attributes(path, ";", set); err != nil {
 		return u, err
 	}
 	if s := *set["slot-id"]; s != "" {
@@ -64,53 +64,19 @@ func parseURI(text string) (uri, error) {
 	if u.token == "" && u.serial == "" && u.slot == nil {
 		return u, bad("it says which token with token=LABEL, serial=… or slot-id=…")
 	}
+	if strings.Contains("&"+query, "&pin-value=") {
+		return u, bad("pin-value would be shown and remembered: use pin-source")
+	}
 	var pin string
-	if err := attributes(query, "&", map[string]*string{"module-path": &u.module, "pin-source": &pin}); err != nil {
+	if err := setting.Attributes(query, "&", map[string]*string{"module-path": &u.module, "pin-source": &pin}); err != nil {
 		return u, err
 	}
 	if !filepath.IsAbs(u.module) {
 		return u, bad("module-path is the absolute path of the token's library")
 	}
-	kind, rest, _ := strings.Cut(pin, ":")
-	switch {
-	case kind == "env" && rest != "":
-		u.pinVariable = rest
-	case kind == "file" && filepath.IsAbs(strings.TrimPrefix(rest, "//")):
-		u.pinFile = strings.TrimPrefix(rest, "//")
-	case filepath.IsAbs(pin):
-		u.pinFile = pin
-	default:
-		return u, bad("pin-source is file:/PATH or env:NAME")
-	}
-	return u, nil
-}
-
-// attributes reads name=value pairs into the variables of the names that there
-// are; each may come once, with a value.
-func attributes(text, separator string, into map[string]*string) error {
-	seen := map[string]bool{}
-	for _, pair := range strings.Split(text, separator) {
-		if pair == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(pair, "=")
-		v, known := into[name]
-		switch {
-		case name == "pin-value":
-			return bad("pin-value would be shown and remembered: use pin-source")
-		case !known:
-			return bad("there is no attribute %q here", name)
-		case seen[name]:
-			return bad("%s comes twice", name)
-		}
-		seen[name] = true
-		decoded, err := url.PathUnescape(value)
-		if err != nil || decoded == "" || strings.ContainsRune(decoded, 0) {
-			return bad("%s has no value that can be read", name)
-		}
-		*v = decoded
-	}
-	return nil
+	var err error
+	u.pin, err = setting.ParseSecret("pin-source", pin)
+	return u, err
 }
 
 func bad(format string, args ...any) error {

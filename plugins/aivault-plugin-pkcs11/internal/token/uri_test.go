@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"github.com/aivault/aivault/crypto/custody"
+	"github.com/aivault/aivault/plugins/internal/setting"
 )
 
 func TestParseURI(t *testing.T) {
 	for text, want := range map[string]uri{
-		"token=a?module-path=/l.so&pin-source=env:PIN":                        {token: "a", module: "/l.so", pinVariable: "PIN"},
-		"pkcs11:token=My%20token;serial=1f?module-path=/l.so&pin-source=/pin": {token: "My token", serial: "1f", module: "/l.so", pinFile: "/pin"},
-		"serial=1;manufacturer=m;model=x?pin-source=file:/pin&module-path=/l": {serial: "1", manufacturer: "m", model: "x", module: "/l", pinFile: "/pin"},
-		"serial=1?pin-source=file:///pin&module-path=/l":                      {serial: "1", module: "/l", pinFile: "/pin"},
+		"token=a?module-path=/l.so&pin-source=env:PIN":                        {token: "a", module: "/l.so", pin: setting.Secret{Variable: "PIN"}},
+		"pkcs11:token=My%20token;serial=1f?module-path=/l.so&pin-source=/pin": {token: "My token", serial: "1f", module: "/l.so", pin: setting.Secret{File: "/pin"}},
+		"serial=1;manufacturer=m;model=x?pin-source=file:/pin&module-path=/l": {serial: "1", manufacturer: "m", model: "x", module: "/l", pin: setting.Secret{File: "/pin"}},
+		"serial=1?pin-source=file:///pin&module-path=/l":                      {serial: "1", module: "/l", pin: setting.Secret{File: "/pin"}},
 	} {
 		if got, err := parseURI(text); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v", text, got, err)
@@ -41,7 +42,7 @@ func FuzzParseURI(f *testing.F) {
 		switch {
 		case err != nil && !errors.Is(err, custody.ErrInvalid):
 			t.Fatal(err)
-		case err == nil && (u.module == "" || (u.pinFile == "") == (u.pinVariable == "") || u.token == "" && u.serial == "" && u.slot == nil):
+		case err == nil && (u.module == "" || u.pin == (setting.Secret{}) || u.token == "" && u.serial == "" && u.slot == nil):
 			t.Fatalf("%q reads as %+v", text, u)
 		}
 	})
