@@ -62,6 +62,8 @@ vault/vaulttest                 *
 plugins/pluginv1                =
 plugins/internal/bulk           =
 plugins/internal/wire           = backends crypto/custody vault/scan plugins/internal/bulk plugins/pluginv1
+plugins/internal/setting        = crypto/custody
+plugins/internal/wiretest       = crypto/custody plugins/internal/wire
 plugins/sdk                     = backends crypto/custody vault/scan plugins/internal/wire
 plugins/sdk/example/store       = backends backends/dir plugins/sdk
 plugins/sdk/example/keeper      = crypto/custody crypto/custody/local plugins/sdk
@@ -77,6 +79,10 @@ plugins/aivault-plugin-transit/transittest =
 plugins/aivault-plugin-awskms   = crypto/custody plugins/aivault-plugin-awskms/awskms plugins/sdk
 plugins/aivault-plugin-awskms/awskms = crypto/custody
 plugins/aivault-plugin-awskms/awskmstest =
+plugins/aivault-plugin-pkcs11   = crypto/custody plugins/aivault-plugin-pkcs11/internal/token plugins/sdk
+plugins/aivault-plugin-pkcs11/internal/token = crypto/custody plugins/internal/setting
+plugins/aivault-plugin-tpm      = crypto/custody plugins/aivault-plugin-tpm/internal/tpm plugins/sdk
+plugins/aivault-plugin-tpm/internal/tpm = crypto/canonical crypto/custody plugins/internal/setting
 cmd/aivault                     = cmd/aivault/cli
 cmd/aivault/cli                 *
 cmd/aivault/cli/argv            =
@@ -190,8 +196,8 @@ var forbidden = []struct {
 	uses  []string // selector expressions
 	allow []string // directories
 }{
-	{"the environment is read in one place", false, []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv"}, []string{"cmd/aivault", "cmd/aivault/cli", "plugins/aivault-plugin-azblob", "plugins/aivault-plugin-sftp", "plugins/aivault-plugin-transit", "integration/servers", "integration/full", "integration/bench"}},
-	{"clocks are injected", true, []string{"time.Now", "time.Since", "time.Until"}, []string{"cmd/aivault", "cmd/aivault/cli", "backends/backendtest", "crypto/custody/custodytest", "integration/servers", "integration/full", "integration/bench", "vault/vaulttest"}},
+	{"the environment is read in one place", false, []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv"}, []string{"cmd/aivault", "cmd/aivault/cli", "plugins/aivault-plugin-azblob", "plugins/aivault-plugin-pkcs11", "plugins/aivault-plugin-sftp", "plugins/aivault-plugin-tpm", "plugins/aivault-plugin-transit", "integration/servers", "integration/full", "integration/bench"}},
+	{"clocks are injected", true, []string{"time.Now", "time.Since", "time.Until"}, []string{"cmd/aivault", "cmd/aivault/cli", "backends/backendtest", "crypto/custody/custodytest", "plugins/internal/wiretest", "integration/servers", "integration/full", "integration/bench", "vault/vaulttest"}},
 	{"only main ends the process", false, []string{"os.Exit", "log.Fatal", "log.Fatalf"}, []string{"cmd/aivault", "plugins/aivault-plugin-sftp", "integration/full", "integration/bench"}},
 }
 

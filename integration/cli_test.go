@@ -17,13 +17,27 @@ import (
 	"github.com/aivault/aivault/integration/weights"
 )
 
-// build makes the program once for all tests of this package.
-var build = sync.OnceValues(func() (string, error) {
+// built is a directory for programs that tests of this package build once.
+var built string
+
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "aivault-integration-")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	program := filepath.Join(dir, "aivault")
+	built = dir
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// build makes the program once for all tests of this package.
+var build = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(built, "aivault")
 	if out, err := exec.Command("go", "build", "-o", program, "../cmd/aivault").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building aivault: %w: %s", err, out)
 	}

@@ -17,17 +17,12 @@ import (
 	"github.com/aivault/aivault/plugins/aivault-plugin-transit/transittest"
 )
 
-// pluginDir has the plugins of this repository, each built when it is asked for.
-var pluginDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "aivault-plugins-") })
-
+// buildPlugin builds plugins of this repository, each once, and returns the
+// directory that has them.
 func buildPlugin(t *testing.T, names ...string) string {
 	t.Helper()
-	dir, err := pluginDir()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range names {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(built, name)
 		if _, err := os.Stat(path); err == nil {
 			continue
 		}
@@ -35,7 +30,7 @@ func buildPlugin(t *testing.T, names ...string) string {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	return dir
+	return built
 }
 
 // life is a vault by plugins, and whoever has every role in it.

@@ -136,7 +136,11 @@ func describeVault(e *entry.Entry) string {
 		})
 	case state.KindCustody:
 		return line(e, func(b state.CustodySet) string {
-			return fmt.Sprintf("%d keepers, %s", len(b.Custody.Keepers), b.Custody.Mode)
+			var at []string
+			for _, k := range b.Custody.Keepers {
+				at = append(at, k.Instance)
+			}
+			return fmt.Sprintf("custody: %s of %s", b.Custody.Mode, strings.Join(at, ", "))
 		})
 	case state.KindPlugin:
 		return line(e, func(b state.Plugin) string {

@@ -60,8 +60,8 @@ func (v *Vault) CustodyStatus(ctx context.Context) (*CustodyStatus, error) {
 				return nil, fmt.Errorf("asking keeper %s who it is: %w", k.Instance, err)
 			}
 			s.Reached, s.Profile = true, p
-		} else if s.Why = "this machine is not told where it is"; connectErr != nil {
-			s.Why = connectErr.Error()
+		} else if s.Why = "this machine is not told where it is"; connectErr != nil || v.unreached != nil {
+			s.Why = cmp.Or(connectErr, v.unreached).Error()
 		}
 		out.Keepers = append(out.Keepers, s)
 	}
@@ -81,7 +81,7 @@ func (v *Vault) CustodyStatus(ctx context.Context) (*CustodyStatus, error) {
 		k := KeyStatus{Artefact: a.Name, Ended: a.Ended, Epochs: len(a.Epochs), Superseded: len(a.Doomed()), Pending: len(a.ResealPending())}
 		if a.Current != nil {
 			k.Epoch = a.Current.EID
-			k.InCustody = a.Current.Custody.Mode == st.Custody.Mode && slices.Equal(a.Current.Custody.Keepers, st.Custody.Keepers)
+			k.InCustody = sameCustody(a.Current.Custody, st.Custody)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -92,6 +92,10 @@ func (v *Vault) CustodyStatus(ctx context.Context) (*CustodyStatus, error) {
 	}
 	slices.SortFunc(out.Artefacts, func(a, b KeyStatus) int { return cmp.Compare(a.Artefact, b.Artefact) })
 	return out, nil
+}
+
+func sameCustody(a, b state.Custody) bool {
+	return a.Mode == b.Mode && slices.Equal(a.Keepers, b.Keepers)
 }
 
 // RotateResult is what CustodyRotate did.

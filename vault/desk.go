@@ -20,6 +20,7 @@ func (v *Vault) Desk(ctx context.Context, keepers bool) (*disposal.Desk, error) 
 		if d.Keepers, err = v.connect(ctx); err != nil {
 			return nil, err
 		}
+		d.Unreached = v.unreached
 	}
 	return d, nil
 }

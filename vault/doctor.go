@@ -70,10 +70,11 @@ func Doctor(ctx context.Context, c Config) (*DoctorReport, error) {
 	}
 	v, err := Open(ctx, c)
 	var pinned []state.Plugin
+	mode := state.AnyOf
 	if err == nil {
-		pinned = v.State().Plugins()
+		pinned, mode = v.State().Plugins(), v.State().Custody.Mode
 	}
-	r.keepers(ctx, c, pinned, errors.Is(err, ErrNoVault))
+	r.keepers(ctx, c, mode, pinned, errors.Is(err, ErrNoVault))
 	switch {
 	case errors.Is(err, ErrNoVault):
 		r.add("vault", "ok", "there is none here yet", "")
@@ -100,18 +101,21 @@ func retention(c backends.Capabilities) string {
 
 // keepers looks at who keeps the keys. Where there is no vault yet there may be
 // no keeper either.
-func (r *DoctorReport) keepers(ctx context.Context, c Config, pinned []state.Plugin, before bool) {
-	profiles, _, err := profileKeepers(ctx, c, pinned)
+func (r *DoctorReport) keepers(ctx context.Context, c Config, mode string, pinned []state.Plugin, before bool) {
+	profiles, _, err := profileKeepers(ctx, c, mode, pinned)
 	r.Keepers = profiles
 	switch {
 	case c.Keepers == nil:
 		r.add("keeper", "warn", "none is configured on this machine: nothing can be opened or destroyed from here", "give --custody")
 	case before && errors.Is(err, custody.ErrNoKeeper):
 		r.add("keeper", "ok", "there is none here yet: aivault init makes it", "")
+	case err != nil && len(profiles) > 0 && mode == state.AnyOf:
+		r.add("keeper", "warn", err.Error(), "what is there can be read; nothing is destroyed or rotated from here without every keeper: check --custody and its credentials")
 	case err != nil:
 		r.add("keeper", "fail", err.Error(), "check --custody and the keeper's credentials")
-	default:
-		for _, w := range certificateWords(profiles) {
+	}
+	if len(profiles) > 0 {
+		for _, w := range certificateWords(mode, profiles) {
 			r.add("keeper", "ok", w, "")
 		}
 		r.add("keeper", "ok", destroyWords, "give the right to destroy keys to the runner's credential alone (docs/disposal.md)")
@@ -140,13 +144,19 @@ func (r *DoctorReport) vault(ctx context.Context, c Config, v *Vault) error {
 	if st.Policy.Approvals < 2 {
 		r.add("policy", "warn", "a disposal needs one approval", "set approvals to 2 once there are custodians")
 	}
+	var away []state.Keeper
 	for _, k := range st.Custody.Keepers {
-		reached := false
-		for _, p := range r.Keepers {
-			reached = reached || p.Instance == k.Instance
+		if !slices.ContainsFunc(r.Keepers, func(p custody.Profile) bool { return p.Instance == k.Instance }) {
+			away = append(away, k)
 		}
-		if !reached && c.Keepers != nil {
-			r.add("keeper", "fail", fmt.Sprintf("the vault's keeper %s (%s) is not the one this machine reaches", k.Instance, k.Kind), "check --custody")
+	}
+	status := "fail"
+	if st.Custody.Mode == state.AnyOf && len(away) < len(st.Custody.Keepers) {
+		status = "warn"
+	}
+	for _, k := range away {
+		if c.Keepers != nil {
+			r.add("keeper", status, fmt.Sprintf("the vault's keeper %s (%s) is not one that this machine reaches", k.Instance, k.Kind), "check --custody")
 		}
 	}
 	summaries, _, err := v.List(ctx, "")

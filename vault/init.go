@@ -1,9 +1,11 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aivault/aivault/backends"
@@ -20,6 +22,7 @@ import (
 type InitOptions struct {
 	Member string // the founder's name
 	Person string // name, function, organisation; may be empty
+	Mode   string // of custody, where there are several keepers; "": any-of
 }
 
 // InitResult is a new vault.
@@ -50,7 +53,7 @@ func Init(ctx context.Context, c Config, o InitOptions) (*InitResult, error) {
 	if bad := caps.Refusals(); len(bad) > 0 {
 		return nil, fmt.Errorf("the storage %w: %s", ErrUnfit, strings.Join(bad, "; "))
 	}
-	profiles, cust, err := profileKeepers(ctx, c, nil)
+	profiles, cust, err := profileKeepers(ctx, c, cmp.Or(o.Mode, state.AnyOf), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ func Init(ctx context.Context, c Config, o InitOptions) (*InitResult, error) {
 		return nil, err
 	}
 	res := &InitResult{Genesis: genesis.Hash, Member: o.Member, Head: ledger.Pin{Journal: entry.VaultJournal, Position: genesis.Position()},
-		Keepers: profiles, Capabilities: caps, Says: certificateWords(profiles)}
+		Keepers: profiles, Capabilities: caps, Says: certificateWords(cust.Mode, profiles)}
 	if c.MemoryFor != nil {
 		if m, _ := c.MemoryFor(genesis.Hash); m != nil {
 			m.Remember(entry.VaultJournal, genesis.Position())
@@ -115,15 +118,16 @@ func authorOf(c Config) canonical.Digest {
 const minStrength = 128
 
 // profileKeepers asks every keeper who it is and refuses those whose wrapping
-// would not outlast the data.
-func profileKeepers(ctx context.Context, c Config, pinned []state.Plugin) ([]custody.Profile, state.Custody, error) {
-	cust := state.Custody{Mode: state.AnyOf}
+// would not outlast the data, and one that comes twice. Of several it returns
+// those that are reached, beside an error for the others.
+func profileKeepers(ctx context.Context, c Config, mode string, pinned []state.Plugin) ([]custody.Profile, state.Custody, error) {
+	cust := state.Custody{Mode: mode}
 	if c.Keepers == nil {
 		return nil, cust, fmt.Errorf("a vault needs a keeper: %w", ErrUnfit)
 	}
-	ks, err := c.Keepers(ctx, pinned)
-	if err != nil {
-		return nil, cust, fmt.Errorf("reaching the keeper: %w", err)
+	ks, unreached := c.Keepers(ctx, pinned)
+	if unreached != nil {
+		unreached = fmt.Errorf("reaching the keeper: %w", unreached)
 	}
 	var profiles []custody.Profile
 	for _, k := range ks {
@@ -135,15 +139,25 @@ func profileKeepers(ctx context.Context, c Config, pinned []state.Plugin) ([]cus
 			return nil, cust, fmt.Errorf("the keeper %s %w: it wraps with %s (%d bit, post-quantum %v); at least %d bit, symmetric or hybrid, is needed",
 				p.Instance, ErrUnfit, p.Algorithm, p.Strength, p.PostQuantum, minStrength)
 		}
+		if slices.ContainsFunc(profiles, func(have custody.Profile) bool { return have.Instance == p.Instance }) {
+			return nil, cust, fmt.Errorf("two of the keepers are one, %s, which is %w as two", p.Instance, ErrUnfit)
+		}
 		profiles = append(profiles, p)
 		cust.Keepers = append(cust.Keepers, state.Keeper{Instance: p.Instance, Kind: p.Kind})
 	}
-	return profiles, cust, nil
+	return profiles, cust, unreached
 }
 
 // certificateWords says what a certificate of destruction will be able to claim.
-func certificateWords(profiles []custody.Profile) []string {
+func certificateWords(mode string, profiles []custody.Profile) []string {
 	var out []string
+	switch n := len(profiles); {
+	case n < 2:
+	case mode == state.AnyOf:
+		out = append(out, fmt.Sprintf("each of the %d keepers alone can open; what is destroyed is gone once every one of them has destroyed its key", n))
+	default:
+		out = append(out, fmt.Sprintf("it takes all %d keepers to open; what is destroyed is gone once one of them has destroyed its key", n))
+	}
 	for _, p := range profiles {
 		when := "at once"
 		if p.DeletionDelay > 0 {

@@ -89,5 +89,5 @@ func pinOf(a *state.Artefact) ledger.Pin {
 // ring returns the keys of an artefact. What rotates or destroys takes the store
 // itself; what only reads may take the cached one.
 func (v *Vault) ring(l *ledger.Artefact, store backends.Store, keepers map[string]custody.Keeper) *keyring.Ring {
-	return &keyring.Ring{Ledger: l, Vault: v.ledger, Store: store, Keepers: keepers, Others: v.others, Jobs: v.config.Jobs}
+	return &keyring.Ring{Ledger: l, Vault: v.ledger, Store: store, Keepers: keepers, Unreached: v.unreached, Warn: v.config.Warn, Others: v.others, Jobs: v.config.Jobs}
 }

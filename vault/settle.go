@@ -38,7 +38,8 @@ type Waiting struct {
 // settling gathers what several artefacts lead to.
 type settling struct {
 	*Vault
-	mu sync.Mutex
+	again string // the command that goes on; "": aivault custody rotate, and the artefact
+	mu    sync.Mutex
 	Settlement
 }
 
@@ -273,7 +274,7 @@ func (s *settling) destroy(ctx context.Context, l *ledger.Artefact, keepers map[
 		return nil
 	}
 	what := fmt.Sprintf("keys of %d earlier epochs still open what they opened", doomed)
-	who := "a custodian or runner for it, whose keeper credential may destroy: aivault custody rotate " + a.Name
+	who := "a custodian or runner for it, whose keeper credential may destroy: " + cmp.Or(s.again, "aivault custody rotate "+a.Name)
 	if keepers == nil || s.State().May(s.session.Author(), state.KindDestroyed, a.Name, s.session.Time()) != nil {
 		s.wait(a.Name, what, who)
 		return nil

@@ -36,7 +36,8 @@ type Config struct {
 	Identity *identity.Identity
 	// Keepers connects to the keepers this machine can reach. It is called when
 	// a key is first needed, and never by what only reads journals, with the
-	// plugins that the journal pins; with none for a vault that is being made.
+	// plugins that the journal pins; with none for a vault that is being made. Of
+	// several it returns those that it reaches, beside an error for the others.
 	Keepers func(ctx context.Context, pinned []state.Plugin) ([]custody.Keeper, error)
 	Genesis canonical.Digest // the vault this must be; zero: any
 	Pins    []ledger.Pin
@@ -50,8 +51,9 @@ type Config struct {
 	Stall     time.Duration // give up after so long without progress; 0: never
 	Jobs      int           // concurrent transfers; 0: a default
 	Progress  func(transfer.Progress)
-	Tool      string // name and version of this program, for certificates
-	Host      string // of this machine, for receipts; may be ""
+	Tool      string      // name and version of this program, for certificates
+	Host      string      // of this machine, for receipts; may be ""
+	Warn      func(error) // is told what went wrong where it was managed without; nil: nobody is
 }
 
 // Vault is an open vault.
@@ -66,7 +68,8 @@ type Vault struct {
 
 	keepersOnce sync.Once
 	keepers     map[string]custody.Keeper
-	keepersErr  error
+	keepersErr  error // there is none
+	unreached   error // there are some, and not others
 }
 
 // Freshness says what vouches for it that the newest entries were not withheld.
@@ -186,7 +189,9 @@ func (v *Vault) fold(ctx context.Context, name string) (*ledger.Artefact, *state
 	return l, a, nil
 }
 
-// keeper connects to the vault's keepers, by instance.
+// connect connects to the vault's keepers, by instance. Its error means that
+// none is reached; of several those that are not are missing, and why stands in
+// v.unreached.
 func (v *Vault) connect(ctx context.Context) (map[string]custody.Keeper, error) {
 	v.keepersOnce.Do(func() {
 		if v.config.Keepers == nil {
@@ -194,21 +199,31 @@ func (v *Vault) connect(ctx context.Context) (map[string]custody.Keeper, error) 
 			return
 		}
 		ks, err := v.config.Keepers(ctx, v.State().Plugins())
-		if err != nil {
+		reached := map[string]custody.Keeper{}
+		for _, k := range ks {
+			p, asked := k.Profile(ctx)
+			if asked != nil {
+				err = errors.Join(err, fmt.Errorf("asking a keeper who it is: %w", asked))
+				continue
+			}
+			reached[p.Instance] = k
+		}
+		if len(reached) == 0 {
 			v.keepersErr = err
 			return
 		}
-		v.keepers = map[string]custody.Keeper{}
-		for _, k := range ks {
-			p, err := k.Profile(ctx)
-			if err != nil {
-				v.keepersErr = fmt.Errorf("asking a keeper who it is: %w", err)
-				return
-			}
-			v.keepers[p.Instance] = k
+		v.keepers, v.unreached = reached, err
+		if err != nil {
+			v.warn(fmt.Errorf("not every keeper is reached: %w", err))
 		}
 	})
 	return v.keepers, v.keepersErr
+}
+
+func (v *Vault) warn(err error) {
+	if v.config.Warn != nil {
+		v.config.Warn(err)
+	}
 }
 
 // freshness says what vouches for the newest entries of a journal.

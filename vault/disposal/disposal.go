@@ -51,8 +51,10 @@ type Desk struct {
 	// Store is the storage itself, without a cache before it.
 	Store   backends.Store
 	Keepers map[string]custody.Keeper // that this machine reaches; may be nil where nothing is run
-	Jobs    int                       // concurrent requests; 0: a default
-	Tool    string                    // name and version of this program, for certificates
+	// Unreached says why keepers are missing there; nil: this machine is not told of them.
+	Unreached error
+	Jobs      int    // concurrent requests; 0: a default
+	Tool      string // name and version of this program, for certificates
 	// Proof proves that journals stand in the newest cosigned checkpoint; nil
 	// where nobody asks, and nil is what it returns if there is none.
 	Proof func(ctx context.Context, artefacts []canonical.Digest) (*checkpoint.Proof, error)
@@ -108,7 +110,7 @@ func (d *Desk) ring(id canonical.Digest) *keyring.Ring {
 	if d.rings == nil {
 		d.rings = map[canonical.Digest]*keyring.Ring{}
 	}
-	r := &keyring.Ring{Ledger: d.Vault.Artefact(id), Vault: d.Vault, Store: d.Store, Keepers: d.Keepers, Jobs: d.Jobs}
+	r := &keyring.Ring{Ledger: d.Vault.Artefact(id), Vault: d.Vault, Store: d.Store, Keepers: d.Keepers, Unreached: d.Unreached, Jobs: d.Jobs}
 	d.rings[id] = r
 	return r
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aivault/aivault/crypto/canonical"
+	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/journal"
 	"github.com/aivault/aivault/vault/keyring"
@@ -20,7 +21,7 @@ type Outcome struct {
 	ID          canonical.ID
 	Phase       Phase
 	Changed     bool
-	Pending     []keyring.PendingKey // keys that the keepers delay
+	Pending     []keyring.PendingKey // keys that the keepers delay, and keepers that are waited for
 	Retained    []state.Retained     // objects that a lock or a soft delete keeps
 	Certificate *Certificate         // nil: not certified yet
 
@@ -206,7 +207,7 @@ func (d *Desk) shred(ctx context.Context, s *Status, aid canonical.Digest, out *
 	a := ring.Ledger.State()
 	at := a.Head
 	if err := ring.DropNow(ctx, s.ID); err != nil {
-		return fmt.Errorf("rotating the keys of %s: %w", a.Name, err)
+		return d.waits(out, fmt.Errorf("rotating the keys of %s: %w", a.Name, err))
 	}
 	_, err := ring.Destroy(ctx, s.ID)
 	out.Changed = out.Changed || a.Head != at
@@ -216,9 +217,26 @@ func (d *Desk) shred(ctx context.Context, s *Status, aid canonical.Digest, out *
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("destroying superseded keys of %s: %w", a.Name, err)
+		return d.waits(out, fmt.Errorf("destroying superseded keys of %s: %w", a.Name, err))
 	}
 	return nil
+}
+
+// waits notes an error of one keeper among several as what the disposal waits
+// for; it returns any other.
+func (d *Desk) waits(out *Outcome, err error) error {
+	var of *keyring.KeeperError
+	away := errors.Is(err, custody.ErrUnavailable) || errors.Is(err, custody.ErrDenied) || errors.Is(err, custody.ErrRateLimited)
+	if !away || !errors.As(err, &of) {
+		return err
+	}
+	for instance := range d.Keepers {
+		if instance != of.Instance {
+			out.Pending = append(out.Pending, keyring.PendingKey{Key: state.KeyRef{Instance: of.Instance}, Why: err.Error()})
+			return nil
+		}
+	}
+	return err
 }
 
 // execute disables what is still live in the scope.

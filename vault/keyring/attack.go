@@ -113,15 +113,25 @@ func (r *Ring) Attack(ctx context.Context, of []canonical.ID) (*Attacked, error)
 
 // Result judges the attack: failed if anything opened; else verified if every
 // attempt was refused (of shares: one of each epoch, and none of the wrappings
-// opened whole), everything was read and every control worked.
+// opened whole), everything was read and a control worked at every keeper whose
+// refusals that rests on.
 func (x *Attacked) Result(a *state.Artefact) string {
-	refused := map[canonical.ID]int{}
+	works := map[string]bool{}
+	for _, c := range x.Controls {
+		works[c.Keeper] = c.Works
+	}
+	refused := map[canonical.ID]int{} // by keepers that can be believed
+	claimed := map[canonical.ID]int{} // by any
 	other := map[canonical.ID]int{}
 	for _, t := range x.Tries {
-		if t.Outcome == Refused {
-			refused[t.EID]++
-		} else {
+		switch {
+		case t.Outcome != Refused:
 			other[t.EID]++
+		case works[t.Keeper]:
+			refused[t.EID]++
+			fallthrough
+		default:
+			claimed[t.EID]++
 		}
 	}
 	if len(x.Exposures) > 0 {
@@ -134,13 +144,13 @@ func (x *Attacked) Result(a *state.Artefact) string {
 		}
 		opened := slices.ContainsFunc(x.Tries, func(t Try) bool { return t.EID == ep.EID && t.Outcome == Opened })
 		switch allOf := ep.Candidate.Mode == state.AllOf; {
-		case opened && (!allOf || refused[ep.EID] == 0):
+		case opened && (!allOf || claimed[ep.EID] == 0):
 			return ResultFailed
-		case refused[ep.EID] == 0, !allOf && other[ep.EID] > 0:
+		case refused[ep.EID] == 0, !allOf && (other[ep.EID] > 0 || refused[ep.EID] < claimed[ep.EID]):
 			result = ResultInconclusive
 		}
 	}
-	if len(x.Unread) > 0 || slices.ContainsFunc(x.Controls, func(c Control) bool { return !c.Works }) {
+	if len(x.Unread) > 0 {
 		return ResultInconclusive
 	}
 	return result

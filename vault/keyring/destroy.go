@@ -24,10 +24,10 @@ type Destruction struct {
 
 // PendingKey is a keeper key that is not gone yet.
 type PendingKey struct {
-	EID   canonical.ID
-	Key   state.KeyRef
-	Until time.Time // zero: unknown
-	Why   string    // the keeper's evidence, where it cannot tell a date
+	EID   canonical.ID // zero: those of several epochs, perhaps
+	Key   state.KeyRef // without a Ref: whatever this keeper has to do
+	Until time.Time    // zero: unknown
+	Why   string       // the keeper's evidence, where it cannot tell a date
 }
 
 // PendingError says which keys Destroy waits for.
@@ -170,7 +170,7 @@ func (r *Ring) lives(ctx context.Context, ep *state.Epoch, ref state.KeyRef) (bo
 	s, err := k.Status(ctx, custody.KeyRef(ref.Ref))
 	switch {
 	case err != nil:
-		return true, fmt.Errorf("asking keeper %s for key %s: %w", ref.Instance, ref.Ref, err)
+		return true, &KeeperError{ref.Instance, fmt.Errorf("asking keeper %s for key %s: %w", ref.Instance, ref.Ref, err)}
 	case s.State == custody.Destroyed:
 		return false, nil
 	case s.Label != ep.Label:
@@ -257,7 +257,7 @@ func (r *Ring) destroyKey(ctx context.Context, ref state.KeyRef) (custody.Destru
 	}
 	d, err := k.Destroy(ctx, custody.KeyRef(ref.Ref))
 	if err != nil {
-		return d, fmt.Errorf("destroying key %s of keeper %s: %w", ref.Ref, ref.Instance, err)
+		return d, &KeeperError{ref.Instance, fmt.Errorf("destroying key %s of keeper %s: %w", ref.Ref, ref.Instance, err)}
 	}
 	return d, nil
 }

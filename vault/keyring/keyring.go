@@ -66,6 +66,12 @@ type Ring struct {
 	Store backends.Store
 	// Keepers are the keepers that this machine reaches, by instance id.
 	Keepers map[string]custody.Keeper
+	// Unreached says why keepers are missing there; nil: this machine is not told of
+	// them.
+	Unreached error
+	// Warn is told of a keeper that did not do its part where another could; nil:
+	// nobody is.
+	Warn func(error)
 	// Others are the identities besides their own by which this member reads, of
 	// groups and of before a rotation. Several Rings may share them; nil: none.
 	Others *Others

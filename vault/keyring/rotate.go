@@ -222,7 +222,7 @@ func (rot *rotation) propose(ctx context.Context, a *state.Artefact, ep *state.E
 			return giveUp(err)
 		}
 		if err != nil {
-			return fmt.Errorf("creating the key of epoch %s: %w", ep.EID, err)
+			return &KeeperError{pinned.Instance, fmt.Errorf("creating the key of epoch %s at keeper %s: %w", ep.EID, pinned.Instance, err)}
 		}
 		c.Keys = append(c.Keys, state.KeyRef{Instance: pinned.Instance, Ref: string(ref)})
 	}

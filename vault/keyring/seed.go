@@ -20,12 +20,24 @@ import (
 // more: whoever rotates begins again.
 var errAbandoned = errors.New("this epoch is abandoned")
 
+// KeeperError is the error of one keeper.
+type KeeperError struct {
+	Instance string
+	Err      error // says which keeper it was, too
+}
+
+func (e *KeeperError) Error() string { return e.Err.Error() }
+func (e *KeeperError) Unwrap() error { return e.Err }
+
 func (r *Ring) keeper(instance string) (custody.Keeper, error) {
 	k := r.Keepers[instance]
-	if k == nil {
-		return nil, fmt.Errorf("keeper %s is not configured on this machine: %w", instance, custody.ErrUnavailable)
+	switch {
+	case k != nil:
+		return k, nil
+	case r.Unreached != nil:
+		return nil, &KeeperError{instance, fmt.Errorf("keeper %s is not reached from this machine: %w: %w", instance, custody.ErrUnavailable, r.Unreached)}
 	}
-	return k, nil
+	return nil, &KeeperError{instance, fmt.Errorf("keeper %s is not configured on this machine: %w", instance, custody.ErrUnavailable)}
 }
 
 func (r *Ring) context(a *state.Artefact, eid canonical.ID) [32]byte {
@@ -49,7 +61,7 @@ func (r *Ring) putSeed(ctx context.Context, a *state.Artefact, eid canonical.ID,
 			return fmt.Errorf("%w: %w", errAbandoned, err)
 		}
 		if err != nil {
-			return fmt.Errorf("wrapping the seed of epoch %s: %w", eid, err)
+			return &KeeperError{ref.Instance, fmt.Errorf("wrapping the seed of epoch %s at keeper %s: %w", eid, ref.Instance, err)}
 		}
 		object.Wraps[i] = wrappedSeed{Instance: ref.Instance, Wrapped: wrapped}
 	}
@@ -116,7 +128,7 @@ func (r *Ring) getSeed(ctx context.Context, ep *state.Epoch) (*seedObject, canon
 // epoch can never be opened; ErrIntegrity; those of the keepers.
 func (r *Ring) unwrap(ctx context.Context, a *state.Artefact, ep *state.Epoch, s *seedObject, every bool) (seal.Key, error) {
 	var seed []byte
-	var failed []error
+	var failed, lapsed []error // lapsed: of keepers that this machine reaches
 	gone := 0
 	anyOf := ep.Candidate.Mode == state.AnyOf
 	for i, ref := range ep.Candidate.Keys {
@@ -126,7 +138,9 @@ func (r *Ring) unwrap(ctx context.Context, a *state.Artefact, ep *state.Epoch, s
 			gone++
 			fallthrough
 		case err != nil:
-			failed = append(failed, err)
+			if failed = append(failed, err); r.Keepers[ref.Instance] != nil {
+				lapsed = append(lapsed, err)
+			}
 		case seed == nil:
 			seed = part
 		case anyOf:
@@ -148,6 +162,9 @@ func (r *Ring) unwrap(ctx context.Context, a *state.Artefact, ep *state.Epoch, s
 			return nil, fmt.Errorf("%w: %w", errAbandoned, alive(failed))
 		}
 		return nil, fmt.Errorf("unwrapping epoch %s: %w", ep.EID, alive(failed))
+	}
+	if len(lapsed) > 0 && r.Warn != nil {
+		r.Warn(fmt.Errorf("opened without every keeper: %w", alive(lapsed)))
 	}
 	key, err := r.cipher().FromSeed(seed)
 	clear(seed)
@@ -182,7 +199,10 @@ func (r *Ring) unwrapPart(ctx context.Context, a *state.Artefact, ep *state.Epoc
 	if err == nil && len(part) != seal.SeedSize {
 		err = fmt.Errorf("%w: a seed of %d bytes", ErrIntegrity, len(part))
 	}
-	return part, err
+	if err != nil {
+		return nil, &KeeperError{ref.Instance, fmt.Errorf("keeper %s: %w", ref.Instance, err)}
+	}
+	return part, nil
 }
 
 // currentKey returns the identity of the current epoch, by way of the keepers.

@@ -27,6 +27,7 @@ func custodyCommand() *command {
 				example: "aivault custody rotate team/fraud-detector",
 				json:    custodyRotateJSON{}, run: custodyRotate,
 			},
+			custodyMigrateCommand(),
 		},
 	}
 }

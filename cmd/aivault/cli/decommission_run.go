@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aivault/aivault/cmd/aivault/cli/machine"
@@ -36,6 +38,7 @@ type ranJSON struct {
 	What        string     `json:"what"`
 	Until       *time.Time `json:"pending_until,omitempty"`
 	Pending     int        `json:"pending_keys"`
+	WaitsFor    []string   `json:"waits_for"` // keepers that have not done their part
 	Retained    int        `json:"retained_objects"`
 	Certificate bool       `json:"certificate"`
 	Error       string     `json:"error,omitempty"`
@@ -129,7 +132,7 @@ func (c *call) confirmDisposal(ctx context.Context, d *disposal.Desk, s *disposa
 }
 
 func (c *call) runOne(ctx context.Context, d *disposal.Desk, s *disposal.Status) (ranJSON, error) {
-	row := ranJSON{Schema: c.out.schema(), ID: s.ID.String(), State: string(s.Phase), What: about(s)}
+	row := ranJSON{Schema: c.out.schema(), ID: s.ID.String(), State: string(s.Phase), What: about(s), WaitsFor: []string{}}
 	if c.flags.Bool("dry-run") {
 		return row, nil
 	}
@@ -138,6 +141,14 @@ func (c *call) runOne(ctx context.Context, d *disposal.Desk, s *disposal.Status)
 		row.Changed, row.State, row.Pending, row.Retained, row.Certificate = out.Changed, string(out.Phase), len(out.Pending), len(out.Retained), out.Certificate != nil
 		if until := out.Until(); !until.IsZero() {
 			row.Until = &until
+		}
+		for _, k := range out.Pending {
+			if !slices.Contains(row.WaitsFor, k.Key.Instance) {
+				row.WaitsFor = append(row.WaitsFor, k.Key.Instance)
+			}
+			if k.Key.Ref == "" {
+				c.log.Warn(k.Why)
+			}
 		}
 	}
 	if err != nil {
@@ -156,7 +167,7 @@ func (c *call) printRan(rows []ranJSON) error {
 		case r.Until != nil:
 			more = "keys are gone on " + timeText(*r.Until)
 		case r.Pending > 0:
-			more = plural(r.Pending, "key") + " wait for the keeper"
+			more = "waits for " + plural(len(r.WaitsFor), "keeper") + ": " + strings.Join(r.WaitsFor, ", ")
 		case r.Retained > 0:
 			more = plural(r.Retained, "unreadable object") + " kept by a lock"
 		}
@@ -176,7 +187,7 @@ func (c *call) ranVerdict(rows []ranJSON, failed []error) error {
 	}
 	switch {
 	case pending > 0:
-		return hint(fmt.Errorf("%s pending at the keeper: %w", plural(pending, "key"), errPartial), "run the same again after that date")
+		return hint(fmt.Errorf("%s pending at the keeper: %w", plural(pending, "key"), errPartial), "run the same again after that date, or once the keeper that is named answers")
 	case len(rows) == 0:
 		c.note("Nothing is due.")
 		return c.unchanged()

@@ -97,7 +97,7 @@ func runDoctor(ctx context.Context, c *call) error {
 	if p.seen && config.Genesis.IsZero() {
 		config.Genesis = p.known.Genesis
 	}
-	if _, err := c.keeperSpec(p); err == nil {
+	if _, err := c.custodySpec(p); err == nil {
 		config.Keepers = func(ctx context.Context, pinned []state.Plugin) ([]custody.Keeper, error) {
 			return c.keepersToBe(ctx, p, pinned)
 		}
@@ -134,22 +134,27 @@ func (c *call) keepersToBe(ctx context.Context, p place, pinned []state.Plugin) 
 	if !errors.Is(err, custody.ErrNoKeeper) {
 		return out, err
 	}
-	spec, specErr := c.keeperSpec(p)
-	if specErr != nil || spec.Store == nil {
-		return nil, err
+	spec, specErr := c.custodySpec(p)
+	if specErr != nil {
+		return out, err
 	}
-	store, storeErr := c.openStore(ctx, *spec.Store, custodyPrefix, false)
-	if storeErr != nil {
-		return nil, storeErr
+	for i, k := range spec.Keepers {
+		if k.Store == nil {
+			continue
+		}
+		store, storeErr := c.openStore(ctx, *k.Store, custodyPrefix(i), false)
+		if storeErr != nil {
+			return out, storeErr
+		}
+		caps, probeErr := store.Probe(ctx)
+		if probeErr != nil {
+			return out, fmt.Errorf("measuring the keeper's store: %w", probeErr)
+		}
+		if unfit := object.Fit(caps); unfit != nil {
+			return out, unfit
+		}
 	}
-	caps, probeErr := store.Probe(ctx)
-	if probeErr != nil {
-		return nil, fmt.Errorf("measuring the keeper's store: %w", probeErr)
-	}
-	if unfit := object.Fit(caps); unfit != nil {
-		return nil, unfit
-	}
-	return nil, err
+	return out, err
 }
 
 // examined is the vault to examine: the argument, else --vault.

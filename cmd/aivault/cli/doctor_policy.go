@@ -15,10 +15,11 @@ import (
 const readerRole = "reader"
 
 type accessJSON struct {
-	Role             string     `json:"role"`
-	Storage          policyDoc  `json:"storage"`
-	KeeperOperations []string   `json:"keeper_operations"`
-	Keeper           *policyDoc `json:"keeper,omitempty"` // where the keeper is a bucket
+	Role             string      `json:"role"`
+	Storage          policyDoc   `json:"storage"`
+	KeeperOperations []string    `json:"keeper_operations"`
+	Keeper           *policyDoc  `json:"keeper,omitempty"`  // of the first keeper that is a bucket
+	Keepers          []policyDoc `json:"keepers,omitempty"` // where several are: of each
 }
 
 // policyDoc is a document in AWS's policy language. Its field names are not ours.
@@ -113,9 +114,18 @@ func (c *call) printAccess(p place) error {
 	arn, overwrites := c.flags.String("principal"), c.flags.Bool("no-write-once")
 	object := accessJSON{Role: role, KeeperOperations: nonNil(a.Keeper),
 		Storage: bucketAccess{p.at.S3.Bucket, p.at.S3.Prefix, arn, true, a.Examine, a.Put, a.Erase, overwrites}.document()}
-	if spec, err := c.keeperSpec(p); err == nil && spec.Store != nil && spec.Store.Dir == "" {
-		doc := keeperAccess(spec, arn, a.Keeper, overwrites)
-		object.Keeper = &doc
+	if spec, err := c.custodySpec(p); err == nil {
+		for _, k := range spec.Keepers {
+			if k.Store != nil && k.Store.Dir == "" {
+				object.Keepers = append(object.Keepers, keeperAccess(k, arn, a.Keeper, overwrites))
+			}
+		}
+	}
+	if len(object.Keepers) > 0 {
+		object.Keeper = &object.Keepers[0]
+	}
+	if len(object.Keepers) == 1 {
+		object.Keepers = nil
 	}
 	text, err := json.MarshalIndent(object.Storage, "", "  ")
 	if err != nil {

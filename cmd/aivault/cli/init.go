@@ -78,7 +78,7 @@ func runInit(ctx context.Context, c *call) error {
 		return hint(conflict("at %s this machine remembers the vault %s", p.at.Place(), p.known.Genesis),
 			"if that one is gone for good, remove "+c.memory.File(p.at.Place()))
 	}
-	spec, err := c.newKeeperSpec(p)
+	spec, err := c.newCustody(p)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func runInit(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	o := vault.InitOptions{Member: c.flags.String("member"), Person: c.flags.String("person")}
+	o := vault.InitOptions{Member: c.flags.String("member"), Person: c.flags.String("person"), Mode: spec.Mode}
 	if o.Member == "" {
 		o.Member = userName()
 	}
@@ -97,7 +97,7 @@ func runInit(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	pins, err := c.newPlugins(p.at.Plugin, spec.Plugin)
+	pins, err := c.newPlugins(p.at.Plugin, spec)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func runInit(ctx context.Context, c *call) error {
 	config := vault.Config{
 		Store: store, Identity: id, Now: c.sys.now, Stall: c.set.stall, Jobs: c.set.jobs, MemoryFor: c.memoryFor,
 		Keepers: func(ctx context.Context, _ []state.Plugin) ([]custody.Keeper, error) {
-			return c.makeKeepers(ctx, spec, pins)
+			return c.openKeepers(ctx, spec, 0, pins, true)
 		},
 	}
 	res, err := vault.Init(ctx, config, o)
@@ -122,7 +122,7 @@ func runInit(ctx context.Context, c *call) error {
 	c.warnOfSharedStorage(p, spec, res.Capabilities)
 	object := initJSON{c.out.schema(), true, p.at.String(), res.Genesis.String(), res.Head.String(), res.Member, keepersJSON(res.Keepers), nonNil(res.Says)}
 	err = c.out.result(object, object.Genesis, func(w io.Writer) {
-		fmt.Fprintf(w, "Vault     %s\nGenesis   %s\nMember    %s, with every role\nKeeper    %s\n", printable(object.Vault), object.Genesis, printable(res.Member), printable(spec.String()))
+		fmt.Fprintf(w, "Vault     %s\nGenesis   %s\nMember    %s, with every role\nCustody   %s\n", printable(object.Vault), object.Genesis, printable(res.Member), printable(spec.String()))
 		fmt.Fprintln(w, "Certificates of destruction from this keeper will be able to say:")
 		for _, s := range res.Says {
 			fmt.Fprintf(w, "  - %s\n", printable(s))
@@ -133,19 +133,26 @@ func runInit(ctx context.Context, c *call) error {
 	return err
 }
 
-// newKeeperSpec says where the keys of a new vault will be.
-func (c *call) newKeeperSpec(p place) (naming.Keeper, error) {
+// newCustody says where the keys of a new vault will be.
+func (c *call) newCustody(p place) (naming.Custody, error) {
 	if c.set.custody == "" && p.at.Dir == "" {
-		return naming.Keeper{}, hint(usage("a vault in a bucket needs --custody"), "keys must lie elsewhere than what they open: --custody object:s3://OTHER-BUCKET/PREFIX?profile=OTHER, or local:DIR for this machine alone")
+		return naming.Custody{}, hint(usage("a vault in a bucket needs --custody"), "keys must lie elsewhere than what they open: --custody object:s3://OTHER-BUCKET/PREFIX?profile=OTHER, or local:DIR for this machine alone")
 	}
-	spec, err := c.keeperSpec(p)
+	spec, err := c.custodySpec(p)
 	if err != nil {
 		return spec, err
 	}
-	if spec.Plugin.Name != "" && spec.Plugin == p.at.Plugin || spec.Store != nil && overlaps(*spec.Store, p.at) || spec.Local != "" && p.at.Dir != "" && within(spec.Local, p.at.Dir) {
-		return spec, hint(usage("the keeper would lie in the vault's own storage: whoever holds that could open everything, and nothing could be destroyed"), "give it another bucket, under other credentials")
+	return spec, apart(spec, p)
+}
+
+// apart refuses a keeper in the storage of the vault.
+func apart(spec naming.Custody, p place) error {
+	for _, k := range spec.Keepers {
+		if k.Plugin.Name != "" && k.Plugin == p.at.Plugin || k.Store != nil && overlaps(*k.Store, p.at) || k.Local != "" && p.at.Dir != "" && within(k.Local, p.at.Dir) {
+			return hint(usage("the keeper would lie in the vault's own storage: whoever holds that could open everything, and nothing could be destroyed"), "give it another bucket, under other credentials")
+		}
 	}
-	return spec, nil
+	return nil
 }
 
 // overlaps says whether two stores are in one bucket of one endpoint, or one
@@ -170,9 +177,15 @@ func within(a, b string) bool {
 }
 
 // warnOfSharedStorage says what is weak about where the vault was put.
-func (c *call) warnOfSharedStorage(p place, spec naming.Keeper, caps backends.Capabilities) {
-	if spec.Local != "" && p.at.Dir == "" {
-		c.log.Warn("the keeper is a directory of this machine: no other machine can push or pull")
+func (c *call) warnOfSharedStorage(p place, spec naming.Custody, caps backends.Capabilities) {
+	for _, k := range spec.Keepers {
+		switch {
+		case k.Local == "" || p.at.Dir != "":
+		case len(spec.Keepers) == 1:
+			c.log.Warn("the keeper is a directory of this machine: no other machine can push or pull")
+		default:
+			c.log.Warn("the keeper " + k.Label() + " is a directory of this machine, which no other machine reaches")
+		}
 	}
 	for _, n := range caps.Notes {
 		c.log.Warn("storage: " + n)

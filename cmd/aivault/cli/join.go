@@ -49,7 +49,7 @@ func runJoin(ctx context.Context, c *call) error {
 	}
 	record := machine.Vault{Place: p.at.Place(), URL: p.at.String(), Custody: p.known.Custody, Names: names}
 	if c.set.custody != "" {
-		spec, err := naming.ParseKeeper(c.set.custody)
+		spec, err := naming.ParseCustody(c.set.custody)
 		if err != nil {
 			return err
 		}

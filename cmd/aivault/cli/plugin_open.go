@@ -102,7 +102,7 @@ func findPin(pins []state.Plugin, name string, digest canonical.Digest) (state.P
 	return state.Plugin{}, fmt.Errorf("it has the SHA-256 %s, pinned is %s: %w", digest, strings.Join(others, " or "), host.ErrDigest)
 }
 
-func (r *run) openPluginKeeper(ctx context.Context, p naming.Plugin, pins []state.Plugin, create bool) ([]custody.Keeper, error) {
+func (r *run) openPluginKeeper(ctx context.Context, p naming.Plugin, pins []state.Plugin, create bool) (custody.Keeper, error) {
 	o, err := r.pinnedOptions(p, pins, create)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func (r *run) openPluginKeeper(ctx context.Context, p naming.Plugin, pins []stat
 		return nil, err
 	}
 	r.closes(k)
-	return []custody.Keeper{k}, nil
+	return k, nil
 }
 
 // openPluginStore opens a vault's store. The journal lies behind it: what may
@@ -193,14 +193,15 @@ func (c *call) pinnedStorePlugin(p place, v *vault.Vault) (machine.Plugin, error
 
 // newPlugins returns the pins of the plugins that a new vault needs: the binaries
 // that lie on this machine. It makes the command trust that of the store.
-func (c *call) newPlugins(store, keeper naming.Plugin) ([]state.Plugin, error) {
+func (c *call) newPlugins(store naming.Plugin, keepers naming.Custody) ([]state.Plugin, error) {
 	env := c.flags.StringSlice("plugin-env")
-	if len(env) > 0 && store.Name == "" && keeper.Name == "" {
-		return nil, usage("--plugin-env is for a vault whose storage or keeper a plugin reaches")
+	needed := []naming.Plugin{store}
+	for _, k := range keepers.Keepers {
+		needed = append(needed, k.Plugin)
 	}
 	var pins []state.Plugin
-	for _, p := range []naming.Plugin{store, keeper} {
-		if p.Name == "" {
+	for _, p := range needed {
+		if p.Name == "" || slices.ContainsFunc(pins, func(pin state.Plugin) bool { return pin.Name == p.Name }) {
 			continue
 		}
 		if err := checkVariables(env); err != nil {
@@ -214,6 +215,9 @@ func (c *call) newPlugins(store, keeper naming.Plugin) ([]state.Plugin, error) {
 		if p == store {
 			c.storePlugin = machine.Plugin{SHA256: digest, Env: env}
 		}
+	}
+	if len(env) > 0 && len(pins) == 0 {
+		return nil, usage("--plugin-env is for a vault whose storage or keeper a plugin reaches")
 	}
 	return pins, nil
 }

@@ -64,7 +64,7 @@ func accepts(t *testing.T, args []string, env map[string]string) string {
 		case "AIVAULT_VAULT":
 			_, err = naming.ParseLocation(value, func(string) (string, bool, error) { return "", false, nil })
 		case "AIVAULT_CUSTODY":
-			_, err = naming.ParseKeeper(value)
+			_, err = naming.ParseCustody(value)
 		}
 		if err != nil {
 			t.Errorf("%s=%s: %v", name, value, err)

@@ -105,7 +105,7 @@ func globalSettings() []setting {
 			}},
 		{name: "max-staleness", value: "DURATION", usage: "refuse content whose journal no witness has cosigned for so long",
 			set: func(s *settings, v string) (err error) { s.maxStaleness, err = parseDuration(v); return err }},
-		{name: "custody", value: "SPEC", usage: "where this machine reaches the keeper of keys: local:DIR, object:STORE-URL or plugin:NAME:CONFIG",
+		{name: "custody", value: "SPEC", usage: "where this machine reaches the keeper of keys: local:DIR, object:STORE-URL, plugin:NAME:CONFIG, any-of(A,B) or all-of(A,B)",
 			set: func(s *settings, v string) error { s.custody = v; return nil }},
 		{name: "json", usage: "print results, and errors, as JSON",
 			set: func(s *settings, v string) (err error) { s.json, err = strconv.ParseBool(v); return err }},

@@ -18,16 +18,11 @@ import (
 	"github.com/aivault/aivault/cmd/aivault/cli/naming"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/crypto/custody"
-	"github.com/aivault/aivault/crypto/custody/local"
-	"github.com/aivault/aivault/crypto/custody/object"
 	"github.com/aivault/aivault/vault"
 	"github.com/aivault/aivault/vault/ledger"
 	"github.com/aivault/aivault/vault/state"
 	"github.com/aivault/aivault/vault/transfer"
 )
-
-// custodyPrefix stands before the AWS variables of the keeper's storage.
-const custodyPrefix = "AIVAULT_CUSTODY_"
 
 // place is a vault as this machine knows it.
 type place struct {
@@ -182,6 +177,7 @@ func (r *run) config(ctx context.Context, p place) (vault.Config, error) {
 		Keepers: func(ctx context.Context, pinned []state.Plugin) ([]custody.Keeper, error) {
 			return r.keepers(ctx, p, pinned)
 		},
+		Warn:      func(err error) { r.log.Warn(err.Error()) },
 		MemoryFor: r.memoryFor,
 		Tool:      "aivault " + buildVersion().Version,
 		Host:      r.host(),
@@ -268,57 +264,4 @@ func (r *run) rootCAs() (*x509.CertPool, error) {
 		return nil, usage("--ca-file: %s holds no certificate in PEM", r.set.caFile)
 	}
 	return pool, nil
-}
-
-// keeperSpec says where this machine reaches the keeper of a vault: --custody,
-// else what it remembers, else for a vault in a directory this user's own keeper.
-func (r *run) keeperSpec(p place) (naming.Keeper, error) {
-	switch {
-	case r.set.custody != "":
-		return naming.ParseKeeper(r.set.custody)
-	case p.seen && p.known.Custody != "":
-		return naming.ParseKeeper(p.known.Custody)
-	case p.at.Dir != "" && configDir() != "":
-		return naming.Keeper{Local: below(configDir(), "keeper")}, nil
-	}
-	return naming.Keeper{}, hint(usage("where this machine reaches the vault's keeper is not known: %w", custody.ErrUnavailable), "name it with --custody SPEC, or for good with aivault join --custody SPEC")
-}
-
-// keepers connects to the keeper of a vault, whose journal pins plugins.
-func (r *run) keepers(ctx context.Context, p place, pinned []state.Plugin) ([]custody.Keeper, error) {
-	spec, err := r.keeperSpec(p)
-	if err != nil {
-		return nil, err
-	}
-	if spec.Plugin.Name != "" {
-		return r.openPluginKeeper(ctx, spec.Plugin, pinned, false)
-	}
-	if spec.Store == nil {
-		k, err := local.Open(spec.Local, r.sys.now)
-		return []custody.Keeper{k}, err
-	}
-	store, err := r.openStore(ctx, *spec.Store, custodyPrefix, false)
-	if err != nil {
-		return nil, fmt.Errorf("the keeper's store: %w", err)
-	}
-	k, err := object.Open(ctx, store)
-	return []custody.Keeper{k}, err
-}
-
-// makeKeepers is keepers for a new vault, which is to pin plugins: a keeper that
-// is not there is made.
-func (r *run) makeKeepers(ctx context.Context, spec naming.Keeper, pins []state.Plugin) ([]custody.Keeper, error) {
-	if spec.Plugin.Name != "" {
-		return r.openPluginKeeper(ctx, spec.Plugin, pins, true)
-	}
-	if spec.Store == nil {
-		k, err := local.Init(spec.Local, r.sys.now)
-		return []custody.Keeper{k}, err
-	}
-	store, err := r.openStore(ctx, *spec.Store, custodyPrefix, true)
-	if err != nil {
-		return nil, fmt.Errorf("the keeper's store: %w", err)
-	}
-	k, err := object.Init(ctx, store)
-	return []custody.Keeper{k}, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/plugins/internal/wire"
+	"github.com/aivault/aivault/plugins/internal/wiretest"
 	"github.com/aivault/aivault/plugins/pluginv1"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -57,7 +58,7 @@ func sworn(t *testing.T, p *perjurer) *wire.Keeper {
 	t.Helper()
 	server := grpc.NewServer()
 	pluginv1.RegisterKeeperServer(server, p)
-	conn := connect(t, server)
+	conn := wiretest.Connect(t, server)
 	return wire.NewKeeper(func(context.Context) (wire.Session, error) { return wire.Session{Conn: conn, PID: os.Getpid()}, nil }, options)
 }
 
@@ -143,7 +144,7 @@ func TestKeeperErrorsSurvive(t *testing.T) {
 		t.Fatalf("the contract has %d kinds of errors, this test %d (%v)", n, len(kinds), err)
 	}
 	for _, kind := range kinds {
-		k := wire.NewKeeper(open(t, serve(t, wire.Implementation{Version: "1", Keeper: func(context.Context, string, bool) (custody.Keeper, error) {
+		k := wire.NewKeeper(open(t, wiretest.Serve(t, wire.Implementation{Version: "1", Keeper: func(context.Context, string, bool) (custody.Keeper, error) {
 			return refusing{err: fmt.Errorf("the HSM says: %w", kind)}, nil
 		}}), "", false), options)
 		_, err := k.Create(t.Context(), "label")

@@ -12,6 +12,7 @@ import (
 	"github.com/aivault/aivault/backends"
 	"github.com/aivault/aivault/backends/mem"
 	"github.com/aivault/aivault/plugins/internal/wire"
+	"github.com/aivault/aivault/plugins/internal/wiretest"
 	"github.com/aivault/aivault/plugins/pluginv1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -58,7 +59,7 @@ func lied(t *testing.T, l *liar, bulk string, stall time.Duration) *wire.Store {
 	t.Helper()
 	server := grpc.NewServer()
 	pluginv1.RegisterStoreServer(server, l)
-	conn := connect(t, server)
+	conn := wiretest.Connect(t, server)
 	return wire.NewStore(func(context.Context) (wire.Session, error) {
 		return wire.Session{Conn: conn, Bulk: bulk, PID: os.Getpid()}, nil
 	}, wire.Options{Stall: stall, Now: time.Now})

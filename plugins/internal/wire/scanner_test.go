@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aivault/aivault/plugins/internal/wire"
+	"github.com/aivault/aivault/plugins/internal/wiretest"
 	"github.com/aivault/aivault/plugins/pluginv1"
 	"github.com/aivault/aivault/vault/scan"
 	"github.com/aivault/aivault/vault/scan/scantest"
@@ -19,7 +20,7 @@ import (
 
 func scannerOver(t *testing.T, s scan.Scanner) *wire.Scanner {
 	t.Helper()
-	conn := serve(t, wire.Implementation{Version: "1.0.0", Scanner: func(context.Context, string) (scan.Scanner, error) { return s, nil }})
+	conn := wiretest.Serve(t, wire.Implementation{Version: "1.0.0", Scanner: func(context.Context, string) (scan.Scanner, error) { return s, nil }})
 	return wire.NewScanner(open(t, conn, "", false), options)
 }
 
@@ -74,7 +75,7 @@ func accused(t *testing.T, a *accuser) *wire.Scanner {
 	t.Helper()
 	server := grpc.NewServer()
 	pluginv1.RegisterScannerServer(server, a)
-	conn := connect(t, server)
+	conn := wiretest.Connect(t, server)
 	return wire.NewScanner(func(context.Context) (wire.Session, error) { return wire.Session{Conn: conn}, nil }, options)
 }
 

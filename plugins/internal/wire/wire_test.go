@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"testing"
 	"time"
@@ -16,49 +15,16 @@ import (
 	"github.com/aivault/aivault/crypto/custody/custodytest"
 	"github.com/aivault/aivault/crypto/custody/local"
 	"github.com/aivault/aivault/plugins/internal/wire"
+	"github.com/aivault/aivault/plugins/internal/wiretest"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/test/bufconn"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var options = wire.Options{Stall: 20 * time.Second, Now: time.Now}
 
-// serve serves an implementation in this process, and returns a connection to it.
-func serve(t *testing.T, i wire.Implementation) *grpc.ClientConn {
-	t.Helper()
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(wire.MaxMessage))
-	stop := wire.Serve(server, i)
-	t.Cleanup(func() {
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return connect(t, server)
-}
-
-func connect(t *testing.T, server *grpc.Server) *grpc.ClientConn {
-	t.Helper()
-	l := bufconn.Listen(1 << 20)
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(l) }()
-	conn, err := grpc.NewClient("passthrough:plugin", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessage)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		conn.Close()
-		server.Stop()
-		<-done
-	})
-	return conn
-}
-
-// open opens what serve serves; with bulk its bytes go over the bulk socket.
+// open opens what a connection leads to; with bulk its bytes go over the bulk socket.
 func open(t *testing.T, conn *grpc.ClientConn, config string, bulk bool) wire.Connect {
 	t.Helper()
 	d, err := wire.Describe(t.Context(), conn, time.Minute)
@@ -83,7 +49,7 @@ func open(t *testing.T, conn *grpc.ClientConn, config string, bulk bool) wire.Co
 // over returns a store as it is seen through the wire.
 func over(t *testing.T, s backends.Store, bulk bool) *wire.Store {
 	t.Helper()
-	conn := serve(t, wire.Implementation{Version: "1.0.0", Store: func(context.Context, string, bool) (backends.Store, error) { return s, nil }})
+	conn := wiretest.Serve(t, wire.Implementation{Version: "1.0.0", Store: func(context.Context, string, bool) (backends.Store, error) { return s, nil }})
 	return wire.NewStore(open(t, conn, "", bulk), options)
 }
 
@@ -122,7 +88,7 @@ func TestKeeperConformance(t *testing.T) {
 		}}
 		dir := t.TempDir() + "/keys"
 		reopen := func() (custody.Keeper, error) {
-			return wire.NewKeeper(open(t, serve(t, keeper), dir, false), options), nil
+			return wire.NewKeeper(open(t, wiretest.Serve(t, keeper), dir, false), options), nil
 		}
 		k, err := reopen()
 		if err != nil {
@@ -134,7 +100,7 @@ func TestKeeperConformance(t *testing.T) {
 
 func TestPendingSurvivesTheWire(t *testing.T) {
 	m := custodytest.NewMem(time.Now, time.Hour)
-	conn := serve(t, wire.Implementation{Keeper: func(context.Context, string, bool) (custody.Keeper, error) { return m, nil }, Version: "1"})
+	conn := wiretest.Serve(t, wire.Implementation{Keeper: func(context.Context, string, bool) (custody.Keeper, error) { return m, nil }, Version: "1"})
 	k := wire.NewKeeper(open(t, conn, "", false), options)
 	for _, c := range custodytest.Checks() {
 		t.Run(c.Name, func(t *testing.T) {
@@ -165,7 +131,7 @@ func TestRateLimitSurvivesTheWire(t *testing.T) {
 		{custody.ErrRateLimited, 0},
 		{&custody.RateLimit{RetryAfter: -time.Second}, 0},
 	} {
-		conn := serve(t, wire.Implementation{Version: "1.0.0", Keeper: func(context.Context, string, bool) (custody.Keeper, error) {
+		conn := wiretest.Serve(t, wire.Implementation{Version: "1.0.0", Keeper: func(context.Context, string, bool) (custody.Keeper, error) {
 			return limited{err: c.err}, nil
 		}})
 		_, err := wire.NewKeeper(open(t, conn, "", false), options).Unwrap(t.Context(), "key", [32]byte{}, nil)

@@ -1,6 +1,19 @@
 package naming
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/aivault/aivault/vault/state"
+)
+
+// Custody says where this machine reaches keepers of keys. What they are to a
+// vault, and which of them it asks for what, stands in the vault's journal: Mode
+// counts where that is written.
+type Custody struct {
+	Mode    string // state.AnyOf or state.AllOf; any-of for one keeper
+	Keepers []Keeper
+}
 
 // Keeper says where this machine reaches a keeper of keys.
 type Keeper struct {
@@ -9,8 +22,57 @@ type Keeper struct {
 	Plugin Plugin    // a keeper that this plugin reaches; zero for all else
 }
 
-// ParseKeeper reads local:DIR, object:STORE-URL or plugin:NAME:CONFIG.
-func ParseKeeper(spec string) (Keeper, error) {
+const custodyForms = "local:DIR, object:STORE-URL, plugin:NAME:CONFIG, any-of(A,B) or all-of(A,B)"
+
+// ParseCustody reads one keeper, or 2 to state.MaxKeepers of them in any-of(A,B)
+// or all-of(A,B), where a comma separates if what follows it is a keeper.
+func ParseCustody(spec string) (Custody, error) {
+	mode, rest, several := strings.Cut(spec, "(")
+	if !several || mode != state.AnyOf && mode != state.AllOf {
+		k, err := parseKeeper(spec)
+		return Custody{state.AnyOf, []Keeper{k}}, err
+	}
+	rest, closed := strings.CutSuffix(rest, ")")
+	if !closed {
+		return Custody{}, invalid("%s(…: the closing parenthesis is missing", mode)
+	}
+	c := Custody{Mode: mode}
+	known := map[string]bool{}
+	for _, part := range splitKeepers(rest) {
+		k, err := parseKeeper(part)
+		if err != nil {
+			return Custody{}, err
+		}
+		if known[k.String()] {
+			return Custody{}, invalid("%s names the keeper %s twice", mode, k.Label())
+		}
+		known[k.String()] = true
+		c.Keepers = append(c.Keepers, k)
+	}
+	if n := len(c.Keepers); n < 2 || n > state.MaxKeepers {
+		return Custody{}, invalid("%s has %d keepers; it takes 2 to %d", mode, n, state.MaxKeepers)
+	}
+	return c, nil
+}
+
+// splitKeepers cuts a list at the commas that a keeper follows.
+func splitKeepers(list string) []string {
+	var out []string
+	for i, part := range strings.Split(list, ",") {
+		begins := slices.ContainsFunc([]string{"local:", "object:", "plugin:", state.AnyOf + "(", state.AllOf + "("}, func(kind string) bool {
+			return strings.HasPrefix(strings.TrimSpace(part), kind)
+		})
+		if i > 0 && !begins {
+			out[len(out)-1] += "," + part
+			continue
+		}
+		out = append(out, strings.TrimSpace(part))
+	}
+	return out
+}
+
+// parseKeeper reads local:DIR, object:STORE-URL or plugin:NAME:CONFIG.
+func parseKeeper(spec string) (Keeper, error) {
 	kind, rest, _ := strings.Cut(spec, ":")
 	switch {
 	case kind == "local" && rest != "":
@@ -34,13 +96,23 @@ func ParseKeeper(spec string) (Keeper, error) {
 	case kind == "plugin":
 		p, err := parsePlugin(spec)
 		return Keeper{Plugin: p}, err
-	case strings.HasPrefix(spec, "any-of("), strings.HasPrefix(spec, "all-of("):
-		return Keeper{}, invalid("several keepers together are not supported by this version; use local:DIR, object:STORE-URL or plugin:NAME:CONFIG")
 	}
-	return Keeper{}, invalid("a keeper is local:DIR, object:STORE-URL or plugin:NAME:CONFIG")
+	return Keeper{}, invalid("a keeper is %s", custodyForms)
 }
 
-// String is the canonical spelling, which ParseKeeper takes.
+// String is the canonical spelling, which ParseCustody takes.
+func (c Custody) String() string {
+	if len(c.Keepers) == 1 {
+		return c.Keepers[0].String()
+	}
+	var parts []string
+	for _, k := range c.Keepers {
+		parts = append(parts, k.String())
+	}
+	return c.Mode + "(" + strings.Join(parts, ",") + ")"
+}
+
+// String is the canonical spelling, which ParseCustody takes.
 func (k Keeper) String() string {
 	switch {
 	case k.Plugin.Name != "":
@@ -49,4 +121,12 @@ func (k Keeper) String() string {
 		return "object:" + k.Store.String()
 	}
 	return "local:" + k.Local
+}
+
+// Label is String for messages: without a plugin's configuration.
+func (k Keeper) Label() string {
+	if k.Plugin.Name != "" {
+		return pluginScheme + k.Plugin.Name
+	}
+	return k.String()
 }

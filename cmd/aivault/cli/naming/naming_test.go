@@ -175,7 +175,7 @@ func TestPlaceLeavesOutWhoComes(t *testing.T) {
 	}
 }
 
-func TestParseKeeper(t *testing.T) {
+func TestParseCustody(t *testing.T) {
 	for in, want := range map[string]string{
 		"local:/srv/keys":              "local:/srv/keys",
 		"local:file:///srv/keys":       "local:/srv/keys",
@@ -183,18 +183,22 @@ func TestParseKeeper(t *testing.T) {
 		"object:/mnt/keys":             "object:file:///mnt/keys",
 		"plugin:pkcs11:slot=3:x":       "plugin:pkcs11:slot=3:x",
 		"plugin:tpm":                   "plugin:tpm:",
+		"local:/a,local:/b":            "local:/a,local:/b",
+		"any-of(local:/a, local:/b)":   "any-of(local:/a,local:/b)",
+		"all-of(plugin:x:a,b(c),local:/d,e,object:s3://keys/a)": "all-of(plugin:x:a,b(c),local:/d,e,object:s3://keys/a)",
 	} {
-		k, err := ParseKeeper(in)
+		k, err := ParseCustody(in)
 		if err != nil || k.String() != want {
 			t.Errorf("%q: got %s, %v", in, k, err)
 			continue
 		}
-		if again, err := ParseKeeper(want); err != nil || again.String() != want {
+		if again, err := ParseCustody(want); err != nil || again.String() != want {
 			t.Errorf("%q: its canonical spelling reads as %s, %v", in, again, err)
 		}
 	}
-	for _, in := range []string{"", "local", "local:", "object:", "/srv/keys", "s3://keys/a", "local:s3://keys/a", "any-of(local:/a,local:/b)", "all-of(x)", "plugin:local:x", "plugin:", "vault:x", "object:gs://x", "object:plugin:azblob:x", "local:plugin:azblob:x"} {
-		if k, err := ParseKeeper(in); !errors.Is(err, ErrInvalid) {
+	for _, in := range []string{"", "local", "local:", "object:", "/srv/keys", "s3://keys/a", "local:s3://keys/a", "all-of(x)", "any-of(local:/a)", "any-of()", "any-of(local:/a,local:/b", "any-of(local:/a,local:/a/)", "one-of(local:/a,local:/b)",
+		"any-of(local:/a,all-of(local:/b,local:/c))", "any-of(local:/a,x)" + "local:/a", "plugin:local:x", "plugin:", "vault:x", "object:gs://x", "object:plugin:azblob:x", "local:plugin:azblob:x"} {
+		if k, err := ParseCustody(in); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%q: got %s, %v", in, k, err)
 		}
 	}
@@ -211,6 +215,21 @@ func FuzzParseLocation(f *testing.F) {
 		}
 		if again, err := ParseLocation(l.String(), nil); err != nil || again.String() != l.String() || again.Dir != l.Dir {
 			t.Fatalf("%q reads as %+v, and its spelling %q as %+v, %v", s, l, l.String(), again, err)
+		}
+	})
+}
+
+func FuzzParseCustody(f *testing.F) {
+	for _, s := range []string{"local:/a", "any-of(local:/a,local:/b)", "all-of(plugin:x:a,b,object:s3://keys/a)", "any-of((,)", "any-of(local:,)"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := ParseCustody(s)
+		if err != nil {
+			return
+		}
+		if again, err := ParseCustody(c.String()); err != nil || again.String() != c.String() || len(again.Keepers) != len(c.Keepers) {
+			t.Fatalf("%q reads as %+v, and its spelling %q as %+v, %v", s, c, c.String(), again, err)
 		}
 	})
 }
