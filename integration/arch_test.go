@@ -40,6 +40,7 @@ crypto/redact/redacttest        = crypto/redact
 crypto/custody/custodytest      = crypto/custody crypto/redact crypto/seal crypto/canonical
 vault/entry                     = crypto/canonical crypto/dsse
 vault/state                     = crypto/canonical crypto/dsse crypto/identity vault/entry
+vault/lineage                   = crypto/canonical vault/state
 vault/checkpoint                = crypto/canonical crypto/redact vault/entry vault/state
 vault/codec                     =
 vault/scan                      =
@@ -57,7 +58,7 @@ vault/receipt                   = backends crypto/canonical crypto/dsse crypto/s
 vault/evidence                  = crypto/canonical crypto/dsse vault/entry vault/state
 vault/handover                  = crypto/canonical crypto/seal vault/entry vault/state vault/manifest vault/transfer
 vault/disposal                  = backends crypto/canonical crypto/custody crypto/dsse vault/entry vault/state vault/journal vault/ledger vault/manifest vault/keyring vault/receipt vault/handover vault/checkpoint
-vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/scan vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/evidence vault/handover vault/disposal vault/transfer vault/checkpoint
+vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/scan vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/evidence vault/handover vault/lineage vault/disposal vault/transfer vault/checkpoint
 vault/vaulttest                 *
 plugins/pluginv1                =
 plugins/internal/bulk           =
