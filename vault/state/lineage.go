@@ -189,9 +189,14 @@ func (a *Artefact) Descent(cv *CommittedVersion) Gate {
 			return g
 		}
 	}
-	g.Met, g.Why = true, fmt.Sprintf("it descends from %d versions, none of them in quarantine", len(all))
-	if len(all) == 0 {
+	g.Met = true
+	switch len(all) {
+	case 0:
 		g.Why = "it names nothing that it descends from"
+	case 1:
+		g.Why = fmt.Sprintf("it descends from %s (%s), which is in no quarantine", all[0].ref, all[0].via)
+	default:
+		g.Why = fmt.Sprintf("it descends from %d versions, none of them in quarantine", len(all))
 	}
 	return g
 }

@@ -24,7 +24,7 @@ func (cv *CommittedVersion) provenance(asked []Requirement) []Gate {
 	if complete {
 		g := Gate{Name: GateLineage, Met: cv.Complete, Why: "who pushed it has not declared its lineage complete"}
 		if g.Met {
-			g.Why = fmt.Sprintf("%s declares that it descends from the %d versions it names and from nothing else", cv.By, len(cv.Lineage))
+			g.Why = cv.By + " declares that what it names is all that it comes from"
 		}
 		out = append(out, g)
 	}

@@ -108,7 +108,7 @@ func TestLineageCheck(t *testing.T) {
 			state.CheckLineage, state.CheckFail, "has not declared its lineage complete"},
 		"complete": {strict, func(_ *world, data, m *artefact) canonical.ID {
 			return m.descendant(complete, data.to(data.descendant(complete), state.TrainedOn))
-		}, state.CheckLineage, state.CheckPass, "from 1 versions, none of them in quarantine, and all of that is declared complete"},
+		}, state.CheckLineage, state.CheckPass, "from data@v1 (trained-on), which is in no quarantine, and all of that is declared complete"},
 		"complete but for an ancestor": {strict, func(_ *world, data, m *artefact) canonical.ID {
 			return m.descendant(complete, data.to(data.descendant(nil), state.TrainedOn))
 		}, state.CheckLineage, state.CheckUnknown, "the lineage of data@v1, which it descends from, is not complete"},
@@ -159,7 +159,7 @@ func TestLineageCheck(t *testing.T) {
 			b.Complete, b.Lineage = true, []state.Edge{data.to(data.descendant(complete, m.to(b.VID, state.TrainedOn)), state.TrainedOn)}
 			m.must("push", state.KindVersion, b)
 			return b.VID
-		}, state.CheckLineage, state.CheckPass, "from 1 versions"},
+		}, state.CheckLineage, state.CheckPass, "from data@v1 (trained-on), which is in no quarantine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
