@@ -57,7 +57,7 @@ vault/transfer                  = backends crypto/canonical crypto/dsse crypto/r
 vault/receipt                   = backends crypto/canonical crypto/dsse crypto/seal vault/entry vault/state vault/ledger
 vault/evidence                  = crypto/canonical crypto/dsse vault/entry vault/state
 vault/handover                  = crypto/canonical crypto/seal vault/entry vault/state vault/manifest vault/transfer
-vault/disposal                  = backends crypto/canonical crypto/custody crypto/dsse vault/entry vault/state vault/journal vault/ledger vault/manifest vault/keyring vault/receipt vault/handover vault/checkpoint
+vault/disposal                  = backends crypto/canonical crypto/custody crypto/dsse vault/entry vault/state vault/journal vault/ledger vault/manifest vault/keyring vault/receipt vault/handover vault/checkpoint vault/lineage
 vault                           = backends crypto/canonical crypto/custody crypto/dsse crypto/identity crypto/redact crypto/seal vault/entry vault/scan vault/state vault/manifest vault/journal vault/chunk vault/ledger vault/keyring vault/receipt vault/evidence vault/handover vault/lineage vault/disposal vault/transfer vault/checkpoint
 vault/vaulttest                 *
 plugins/pluginv1                =
