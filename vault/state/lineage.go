@@ -133,9 +133,17 @@ func (a *Artefact) Find(l Edge) (*Artefact, *CommittedVersion) {
 
 // ancestor is a version that another descends from, directly or not.
 type ancestor struct {
-	ref     string // for people; of what nobody has committed, or nobody has looked at, its id
-	via     string // role of the edge by which it was reached first
+	edge    Edge      // by which it was reached first
+	of      *Artefact // nil, and version too, if nobody has committed or looked at it
 	version *CommittedVersion
+}
+
+// ref names the ancestor for people.
+func (an ancestor) ref() string {
+	if an.version == nil {
+		return fmt.Sprintf("version %s of artefact %s", an.edge.Version, an.edge.Artefact)
+	}
+	return an.version.Ref(an.of.Name)
 }
 
 // ancestors follows the edges up from a version by roles, each version once,
@@ -159,12 +167,10 @@ func (a *Artefact) ancestors(cv *CommittedVersion, first func(role string) bool)
 			}
 			seen[k] = true
 			of, found := a.Find(l)
-			if found == nil {
-				out = append(out, ancestor{ref: fmt.Sprintf("version %s of artefact %s", l.Version, l.Artefact), via: l.Role})
-				continue
+			out = append(out, ancestor{l, of, found})
+			if found != nil {
+				queue = append(queue, step{found, Descends})
 			}
-			out = append(out, ancestor{found.Ref(of.Name), l.Role, found})
-			queue = append(queue, step{found, Descends})
 		}
 	}
 	return out
@@ -185,7 +191,7 @@ func (a *Artefact) Descent(cv *CommittedVersion) Gate {
 			continue
 		}
 		if q := an.version.Quarantined; q != nil {
-			g.Why = fmt.Sprintf("it descends from %s (%s), which is in quarantine since %s, by %s: %s", an.ref, an.via, q.Time, q.By, q.Reason)
+			g.Why = fmt.Sprintf("it descends from %s (%s), which is in quarantine since %s, by %s: %s", an.ref(), an.edge.Role, q.Time, q.By, q.Reason)
 			return g
 		}
 	}
@@ -194,7 +200,7 @@ func (a *Artefact) Descent(cv *CommittedVersion) Gate {
 	case 0:
 		g.Why = "it names nothing that it descends from"
 	case 1:
-		g.Why = fmt.Sprintf("it descends from %s (%s), which is in no quarantine", all[0].ref, all[0].via)
+		g.Why = fmt.Sprintf("it descends from %s (%s), which is in no quarantine", all[0].ref(), all[0].edge.Role)
 	default:
 		g.Why = fmt.Sprintf("it descends from %d versions, none of them in quarantine", len(all))
 	}
@@ -206,10 +212,10 @@ func (a *Artefact) Descent(cv *CommittedVersion) Gate {
 func (a *Artefact) incomplete(cv *CommittedVersion) (ref string, gone bool) {
 	for _, an := range a.ancestors(cv, Descends) {
 		if an.version == nil {
-			return an.ref, true
+			return an.ref(), true
 		}
 		if ref == "" && !an.version.Complete {
-			ref = an.ref
+			ref = an.ref()
 		}
 	}
 	if !cv.Complete {
@@ -278,7 +284,7 @@ func (a *Artefact) staleEvaluation(cv *CommittedVersion, v *Vault, t entry.Time)
 	}
 	for _, e := range newest {
 		if !e.Time.After(q.Time.Time) {
-			return fmt.Sprintf("evaluated with %s, which is in quarantine since %s, by %s: %s; what was attested before that says nothing", set.ref, q.Time, q.By, q.Reason)
+			return fmt.Sprintf("evaluated with %s, which is in quarantine since %s, by %s: %s; what was attested before that says nothing", set.ref(), q.Time, q.By, q.Reason)
 		}
 	}
 	return ""
