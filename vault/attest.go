@@ -68,7 +68,7 @@ func (v *Vault) Attest(ctx context.Context, ref Ref, o AttestOptions) (*AttestRe
 	body.Version, body.Digest = cv.VID, cv.Digest
 	res := &AttestResult{Artefact: a.Name, Version: cv.Number, Digest: cv.Digest, Freshness: v.freshness(a.ID.String())}
 	if o.File != "" {
-		if res.Document, err = v.storeEvidence(ctx, l, a, cv, o.File); err != nil {
+		if res.Document, err = v.storeDocument(ctx, l, a, cv.Classification, cv.Ref(a.Name), o.File); err != nil {
 			return nil, err
 		}
 		id, err := v.artefactID(res.Document.Artefact)
@@ -92,8 +92,8 @@ func (v *Vault) Attest(ctx context.Context, ref Ref, o AttestOptions) (*AttestRe
 	return res, nil
 }
 
-// storeEvidence stores a document about a version in the companion artefact.
-func (v *Vault) storeEvidence(ctx context.Context, l *ledger.Artefact, a *state.Artefact, cv *state.CommittedVersion, file string) (*PushResult, error) {
+// storeDocument stores a document about something in the companion artefact.
+func (v *Vault) storeDocument(ctx context.Context, l *ledger.Artefact, a *state.Artefact, classification, about, file string) (*PushResult, error) {
 	name := state.CompanionName(a.Name)
 	companion, c, err := v.fold(ctx, name)
 	if errors.Is(err, ErrNotFound) || err == nil && c.Current == nil && !c.Ended {
@@ -105,8 +105,8 @@ func (v *Vault) storeEvidence(ctx context.Context, l *ledger.Artefact, a *state.
 	if err != nil {
 		return nil, fmt.Errorf("the document goes to %s: %w", name, err)
 	}
-	res, err := v.Push(ctx, PushOptions{Artefact: name, Paths: []string{file}, Kind: "evaluation", Classification: cv.Classification,
-		Labels: map[string]string{"about": cv.Ref(a.Name)}})
+	res, err := v.Push(ctx, PushOptions{Artefact: name, Paths: []string{file}, Kind: "evaluation", Classification: classification,
+		Labels: map[string]string{"about": about}})
 	if err != nil {
 		return nil, fmt.Errorf("the document goes to %s: %w", name, err)
 	}

@@ -40,6 +40,9 @@ func (v *Vault) History(ctx context.Context, name string) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.readKinIfSound(ctx, a, a.Versions...); err != nil {
+		return nil, err
+	}
 	h := &History{Artefact: name, Head: ledger.Pin{Journal: a.ID.String(), Position: a.Head}, Freshness: v.freshness(a.ID.String())}
 	h.Events = v.events(l.Log(), a.Voids, func(e *entry.Entry) string { return describe(a, e) })
 	v.keep()
@@ -92,7 +95,7 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		})
 	case state.KindVersion:
 		return line(e, func(b state.Version) string {
-			s := fmt.Sprintf("pushed %s (sha256:%s)", number(b.VID), b.Digest)
+			s := fmt.Sprintf("pushed %s (sha256:%s)", number(b.VID), b.Digest) + origin(a, b)
 			if b.Move != "" {
 				s += ", channel " + b.Move + " moved to it"
 			}
@@ -165,6 +168,21 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 		return fmt.Sprintf("acknowledges vault entry %d", e.Vault.Seq)
 	}
 	return e.Kind
+}
+
+// origin says where a version comes from.
+func origin(a *state.Artefact, b state.Version) string {
+	var out []string
+	for _, s := range b.Sources {
+		out = append(out, s.URL)
+	}
+	for _, r := range relations(a, &state.CommittedVersion{Version: b}) {
+		out = append(out, r.text())
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return ", from " + strings.Join(out, ", ")
 }
 
 // evidenceName is the type of evidence, with which of several it is.

@@ -142,6 +142,9 @@ func (v *Vault) survey(ctx context.Context, l *ledger.Artefact, a *state.Artefac
 	for _, cv := range a.Fallbacks(channel) {
 		was[cv.Number] = true
 	}
+	if err := v.readKin(ctx, a, a.Versions...); err != nil {
+		return nil, nil, err
+	}
 	out := []Judged{{Version: now.Number, Digest: now.Digest, Why: "the channel points to it"}}
 	if checks := a.Checks(now, channel, v.State(), v.session.Time()); !state.Passes(checks) {
 		out[0].Checks, out[0].Why = checks, ""

@@ -20,7 +20,10 @@ type Summary struct {
 	Artefact       string
 	Kind           string // of the newest version
 	Classification string
-	Versions       int // ever committed
+	Sources        []state.Source // of the newest version, like all that describes
+	Relations      []Relation
+	Complete       bool // its lineage is declared complete
+	Versions       int  // ever committed
 	Live           int
 	Latest         int // number of the newest live version; 0: none
 	Quarantined    int // of the live ones
@@ -39,13 +42,18 @@ func (v *Vault) List(ctx context.Context, glob string) ([]Summary, string, error
 		return nil, "", err
 	}
 	out := []Summary{}
+	all := state.Kin{}
 	if err := v.eachArtefact(ctx, func(_ *ledger.Artefact, a *state.Artefact) error {
-		if state.MatchGlob(glob, a.Name) {
-			out = append(out, v.summarise(a))
-		}
+		all[a.ID] = a
 		return nil
 	}); err != nil {
 		return nil, "", err
+	}
+	for _, a := range all {
+		if state.MatchGlob(glob, a.Name) {
+			a.Kin = all
+			out = append(out, v.summarise(a))
+		}
 	}
 	slices.SortFunc(out, func(x, y Summary) int { return cmp.Compare(x.Artefact, y.Artefact) })
 	v.keep()
@@ -102,7 +110,7 @@ func (v *Vault) summarise(a *state.Artefact) Summary {
 				s.Quarantined++
 			}
 		}
-		s.Kind, s.Classification = cv.Version.Kind, cv.Classification
+		s.Kind, s.Classification, s.Sources, s.Relations, s.Complete = cv.Version.Kind, cv.Classification, cv.Sources, relations(a, cv), cv.Complete
 	}
 	if l := a.Latest(); l != nil {
 		s.Latest, s.State = l.Number, "live"

@@ -57,7 +57,10 @@ func (v *Vault) Promote(ctx context.Context, ref Ref, channel string, o PromoteO
 	if err != nil {
 		return nil, err
 	}
-	m := &moving{vault: v, ledger: l, channel: channel, from: a.Channel(channel), to: cv.VID, options: o}
+	if err := v.readKin(ctx, a, cv); err != nil {
+		return nil, err
+	}
+	m := &moving{vault: v, ledger: l, channel: channel, from: a.Channel(channel), to: cv.VID, descent: true, options: o}
 	return m.run(ctx)
 }
 
@@ -67,6 +70,7 @@ type moving struct {
 	ledger   *ledger.Artefact
 	channel  string
 	from, to canonical.ID // as they were when it was decided
+	descent  bool         // not to what descends from something in quarantine
 	options  PromoteOptions
 }
 
@@ -128,6 +132,9 @@ func (m *moving) result(a *state.Artefact) *PromoteResult {
 	cv := a.Version(m.to)
 	res := &PromoteResult{Artefact: a.Name, Channel: m.channel, Version: cv.Number, Digest: cv.Digest, Head: pinOf(a), Freshness: m.vault.freshness(a.ID.String()),
 		Gates: a.Gates(cv, m.channel, m.vault.State(), m.vault.session.Time())}
+	if m.descent && len(cv.Lineage) > 0 {
+		res.Gates = append(res.Gates, a.Descent(cv))
+	}
 	if from := a.Version(m.from); from != nil {
 		res.From = from.Number
 	}

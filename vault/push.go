@@ -32,9 +32,13 @@ type PushOptions struct {
 	Kind           string   // "": model
 	Classification string   // "": internal
 	Labels         map[string]string
-	Encode         string       // "", "auto": make smaller what gains; "none": store everything as it is
-	IfVersion      *int         // only if the newest version has this number
-	Op             canonical.ID // zero: drawn; the same author's retry with the same id returns the first version
+	Sources        []state.Source // where material from outside was got, and when
+	DerivedFrom    []Derivation   // earlier versions that it is related to
+	Complete       bool           // DerivedFrom names all that it descends from
+	Justification  string         // a file that says why material from outside is used; "": none
+	Encode         string         // "", "auto": make smaller what gains; "none": store everything as it is
+	IfVersion      *int           // only if the newest version has this number
+	Op             canonical.ID   // zero: drawn; the same author's retry with the same id returns the first version
 }
 
 // PushResult is the version that stands after a push.
@@ -73,6 +77,9 @@ func (v *Vault) Push(ctx context.Context, o PushOptions) (*PushResult, error) {
 	if err := described.Check(); err != nil {
 		return nil, err
 	}
+	if err := v.describeOrigin(ctx, o, &described); err != nil {
+		return nil, err
+	}
 	if o.Encode != "" && o.Encode != "auto" && o.Encode != "none" {
 		return nil, fmt.Errorf("encoding %q: it is auto or none", o.Encode)
 	}
@@ -92,6 +99,9 @@ func (v *Vault) Push(ctx context.Context, o PushOptions) (*PushResult, error) {
 		a = l.State()
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := v.justify(ctx, l, a, o, &described); err != nil {
 		return nil, err
 	}
 	p := &push{vault: v, options: o, described: described, tree: tree, ledger: l}
@@ -286,7 +296,8 @@ func (p *push) base(ctx context.Context, a *state.Artefact) (*transfer.Base, *st
 // sameDescription reports whether a version would be described as another is.
 func sameDescription(a, b state.Version) bool {
 	return a.Kind == b.Kind && a.Classification == b.Classification && maps.Equal(a.Labels, b.Labels) &&
-		slices.Equal(a.Sources, b.Sources) && slices.Equal(a.Lineage, b.Lineage)
+		slices.EqualFunc(a.Sources, b.Sources, func(x, y state.Source) bool { return x.Compare(y) == 0 }) && slices.Equal(a.Lineage, b.Lineage) &&
+		a.Complete == b.Complete && a.Justification == b.Justification
 }
 
 // unchanged ends a push that needed no version. The channel follows all the same.

@@ -100,6 +100,9 @@ func (v *Vault) chosen(ctx context.Context, l *ledger.Artefact, a *state.Artefac
 		return nil, err
 	}
 	key, content, err := v.checkContent(ctx, l, a, cv, o.Depth)
+	if err == nil {
+		err = v.readKin(ctx, a, cv)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("looking at %s: %w", cv.Ref(a.Name), err)
 	}

@@ -23,9 +23,10 @@ type FileInfo struct {
 type VersionInfo struct {
 	state.CommittedVersion
 	Artefact  string
-	Channels  []string // that point to it
-	Sealed    bool     // this member cannot open it: Files, FileCount and Bytes are unknown
-	Why       string   // it is sealed to this member
+	Channels  []string   // that point to it
+	Relations []Relation // what it is related to
+	Sealed    bool       // this member cannot open it: Files, FileCount and Bytes are unknown
+	Why       string     // it is sealed to this member
 	Files     []FileInfo
 	FileCount int64
 	Bytes     int64
@@ -41,7 +42,10 @@ func (v *Vault) Show(ctx context.Context, ref Ref) (*VersionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &VersionInfo{CommittedVersion: *cv, Artefact: a.Name, Head: pinOf(a), Freshness: v.freshness(a.ID.String()), Channels: channelsTo(a, cv.VID)}
+	if err := v.readKinIfSound(ctx, a, cv); err != nil {
+		return nil, err
+	}
+	info := &VersionInfo{CommittedVersion: *cv, Relations: relations(a, cv), Artefact: a.Name, Head: pinOf(a), Freshness: v.freshness(a.ID.String()), Channels: channelsTo(a, cv.VID)}
 	if err := checkUsable(a.Name, cv); err != nil {
 		info.Sealed, info.Why = true, err.Error()
 		return info, nil

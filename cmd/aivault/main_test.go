@@ -22,8 +22,23 @@ func TestMain(m *testing.M) {
 // TestScripts runs what people type against the real program, each script in a
 // directory and with a home of its own.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
+	p := scripts()
+	p.Dir = filepath.Join("testdata", "script")
+	testscript.Run(t, p)
+}
+
+// shared are scripts that run wherever a vault can be.
+var shared = []string{filepath.Join("testdata", "shared", "incident.txtar")}
+
+// TestShared runs the shared scripts against a vault in a directory.
+func TestShared(t *testing.T) {
+	p := scripts()
+	p.Files = shared
+	testscript.Run(t, p)
+}
+
+func scripts() testscript.Params {
+	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "capture": capture},
@@ -33,6 +48,7 @@ func TestScripts(t *testing.T) {
 				{"HOME", home}, {"USERPROFILE", home},
 				{"XDG_CONFIG_HOME", filepath.Join(home, "config")}, {"XDG_STATE_HOME", filepath.Join(home, "state")},
 				{"AppData", filepath.Join(home, "config")}, {"LocalAppData", filepath.Join(home, "state")},
+				{"VAULT_URL", "vault"}, {"CUSTODY", "local:keys"},
 			} {
 				e.Setenv(kv[0], kv[1])
 			}
@@ -43,7 +59,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PROGRAMS", filepath.Dir(program))
 			return os.MkdirAll(home, 0o700)
 		},
-	})
+	}
 }
 
 // capture sets a variable to what the first group of a pattern matches in what

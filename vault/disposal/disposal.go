@@ -55,6 +55,8 @@ type Desk struct {
 	Unreached error
 	Jobs      int    // concurrent requests; 0: a default
 	Tool      string // name and version of this program, for certificates
+	// Artefacts lists the artefacts of the vault; nil: those that Store lists.
+	Artefacts func(ctx context.Context) ([]canonical.Digest, error)
 	// Proof proves that journals stand in the newest cosigned checkpoint; nil
 	// where nobody asks, and nil is what it returns if there is none.
 	Proof func(ctx context.Context, artefacts []canonical.Digest) (*checkpoint.Proof, error)

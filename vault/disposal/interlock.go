@@ -11,6 +11,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/handover"
+	"github.com/aivault/aivault/vault/lineage"
 	"github.com/aivault/aivault/vault/manifest"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -20,7 +21,7 @@ import (
 type Interlock struct {
 	Rule      string
 	Asks      string   // what is to be decided
-	Decisions []string // of which one must be taken
+	Decisions []string // of which one must be taken; with ":REASON" it takes a reason
 	// journals says that the interlock follows from journals alone. Such a one is
 	// looked for again when the disposal is run: what was decided must still be
 	// what is the case.
@@ -41,6 +42,7 @@ type Decision struct {
 	Subject  string       `json:"subject"`
 	Version  canonical.ID `json:"version"`
 	Decision string       `json:"decision"`
+	Reason   string       `json:"reason,omitempty"`
 }
 
 // facts is what interlocks look at: one artefact, and the versions of it that
@@ -51,13 +53,19 @@ type facts struct {
 	vault      *state.Vault
 	at         entry.Time                            // when it is looked at
 	references map[canonical.ID]*manifest.References // of undestroyed versions; nil: not read
+	family     *family                               // nil: not read
+	doomed     map[lineage.Key]bool                  // all that dies, in whatever artefact
 }
+
+// takesReason ends a decision that is taken with a reason.
+const takesReason = ":REASON"
 
 // Interlocks returns the table of interlocks.
 func Interlocks() []Interlock {
 	return []Interlock{
 		{Rule: "channel", Asks: "a channel points to a version that dies: move it first, or leave it pointing to a destroyed version", Decisions: []string{"leave"}, journals: true, find: channels},
 		{Rule: "known-good", Asks: "a version that dies is the last known good one that a channel could fall back to", Decisions: []string{"accept"}, journals: true, find: lastGood},
+		{Rule: "descendants", Asks: "what a version that dies went into lives on: is it retrained, kept, or disposed of too?", Decisions: []string{"retrain", "keep" + takesReason, "dispose"}, journals: true, find: descendants},
 		{Rule: "shared", Asks: "chunks of a version that dies live on in others, and their plaintext with them", Decisions: []string{"accept"}, find: shared},
 		{Rule: "transfer", Asks: "a version that dies was handed over: has its new owner confirmed that they hold it?", Decisions: []string{"received", "not-received"}, journals: true, find: handedOver},
 	}
@@ -197,14 +205,30 @@ func decide(f facts, given map[string]string, used map[string]bool) ([]Decision,
 				open = append(open, Undecided{lock, s})
 				continue
 			}
-			if !slices.Contains(lock.Decisions, choice) {
-				return nil, nil, fmt.Errorf("%w: %s takes %s, not %q", ErrBadDecision, key, strings.Join(lock.Decisions, " or "), choice)
+			choice, reason, err := lock.take(choice)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w: %s %w", ErrBadDecision, key, err)
 			}
 			used[key] = true
-			out = append(out, Decision{Rule: lock.Rule, Subject: s.Name, Version: s.Version, Decision: choice})
+			out = append(out, Decision{Rule: lock.Rule, Subject: s.Name, Version: s.Version, Decision: choice, Reason: reason})
 		}
 	}
 	return out, open, nil
+}
+
+// take reads a decision, and the reason that it must have, or must not.
+func (l Interlock) take(text string) (choice, reason string, err error) {
+	choice, reason, _ = strings.Cut(text, ":")
+	reason = strings.TrimSpace(reason)
+	switch reasoned := slices.Contains(l.Decisions, choice+takesReason); {
+	case reasoned && reason == "":
+		return "", "", fmt.Errorf("takes a reason: %s", choice+takesReason)
+	case len(reason) > state.MaxText:
+		return "", "", fmt.Errorf("takes a reason of at most %d bytes", state.MaxText)
+	case !reasoned && !slices.Contains(l.Decisions, text):
+		return "", "", fmt.Errorf("takes %s, not %q", strings.Join(l.Decisions, " or "), text)
+	}
+	return choice, reason, nil
 }
 
 // ErrBadDecision refuses a decision about nothing, or one that there is not.

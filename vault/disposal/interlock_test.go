@@ -47,6 +47,12 @@ func TestInterlocks(t *testing.T) {
 			o.approve(aid, v)
 			return v
 		}, "known-good:m:prod", "accept", "v1 is what channel prod falls back to from v2, and nothing else is known good"},
+		"descendants": {func(o *office, aid canonical.Digest) *state.CommittedVersion {
+			v := o.push("m", 1)
+			o.register("n")
+			o.descend("n", aid, v)
+			return v
+		}, "descendants:n@v1", "keep:licensed apart", "n@v1 descends from v1 (fine-tuned-from), and lives on"},
 		"shared": {func(o *office, aid canonical.Digest) *state.CommittedVersion {
 			v := o.push("m", 2)
 			o.push("m", 1, v)
@@ -80,7 +86,7 @@ func TestInterlocks(t *testing.T) {
 				t.Fatalf("%+v, %v", p, err)
 			}
 			r := o.approved(map[string]string{c.key: c.decision}, scope(aid, v))
-			if d := o.mustRun(r.ID).Certificate.Details.Decisions; len(d) != 1 || d[0].Decision != c.decision {
+			if d := o.mustRun(r.ID).Certificate.Details.Decisions; len(d) != 1 || strings.TrimSuffix(d[0].Decision+":"+d[0].Reason, ":") != c.decision {
 				t.Errorf("the certificate says %+v", d)
 			}
 		})
@@ -95,6 +101,59 @@ func TestInterlockSincePlan(t *testing.T) {
 	v := o.push("m", 1)
 	r := o.approved(nil, scope(aid, v))
 	o.move(aid, "prod", v)
+	if _, err := o.run(r.ID); !errors.Is(err, ErrUndecided) {
+		t.Errorf("%v", err)
+	}
+	must(t, o.opens(aid, v))
+}
+
+// descend pushes a version that descends from v.
+func (o *office) descend(name string, aid canonical.Digest, v *state.CommittedVersion) *state.CommittedVersion {
+	o.lineage = []state.Edge{{Artefact: aid, Version: v.VID, Role: state.FineTunedFrom}}
+	defer func() { o.lineage = nil }()
+	return o.push(name, 1)
+}
+
+// TestDescendants: each that lives on is decided about, however far away; what
+// dies in the same request, or is gone, is not.
+func TestDescendants(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid, bid, cid := o.register("a"), o.register("b"), o.register("c")
+	v := o.push("a", 1)
+	near := o.descend("b", aid, v)
+	far := o.descend("c", bid, near)
+	plan := func(decisions map[string]string, scopes ...state.DisposalScope) error {
+		_, err := o.desk("cust").Plan(t.Context(), Draft{Scope: scopes, Reason: "r", Decisions: decisions})
+		return err
+	}
+	var undecided *UndecidedError
+	err := plan(nil, scope(aid, v))
+	if !errors.As(err, &undecided) || len(undecided.Open) != 2 || undecided.Open[0].Name != "b@v1" || undecided.Open[1].Name != "c@v1" || !strings.Contains(undecided.Open[1].Why, "2 steps") {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"keep", "keep: ", "retrain:soon", "keep:" + strings.Repeat("x", state.MaxText+1)} {
+		if err := plan(map[string]string{"descendants:b@v1": bad, "descendants:c@v1": "dispose"}, scope(aid, v)); !errors.Is(err, ErrBadDecision) {
+			t.Errorf("%.20q: %v", bad, err)
+		}
+	}
+	must(t, plan(map[string]string{"descendants:b@v1": "keep:not the same data", "descendants:c@v1": "retrain"}, scope(aid, v)))
+	if err := plan(nil, scope(aid, v), scope(bid, near)); !errors.As(err, &undecided) || len(undecided.Open) != 2 || undecided.Open[0].Name != "c@v1" || undecided.Open[1].Name != "c@v1" {
+		t.Errorf("what dies with it: %v", err)
+	}
+	must(t, plan(nil, scope(aid, v), scope(bid), scope(cid, far)))
+	o.mustRun(o.approved(nil, scope(cid, far)).ID)
+	must(t, plan(nil, scope(bid, near)))
+}
+
+// TestDescendantSincePlan: what was made of a version after its disposal was
+// approved is nobody's decision.
+func TestDescendantSincePlan(t *testing.T) {
+	o := newOffice(t, vaulttest.Config{})
+	aid := o.register("m")
+	o.register("n")
+	v := o.push("m", 1)
+	r := o.approved(nil, scope(aid, v))
+	o.descend("n", aid, v)
 	if _, err := o.run(r.ID); !errors.Is(err, ErrUndecided) {
 		t.Errorf("%v", err)
 	}

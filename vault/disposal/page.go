@@ -86,6 +86,12 @@ func decisionText(d Decision) string {
 		return fmt.Sprintf("The new owner of %s has confirmed that they hold it.", d.Subject)
 	case "transfer=not-received":
 		return fmt.Sprintf("%s was handed over, and is destroyed though its new owner has not confirmed that they hold it.", d.Subject)
+	case "descendants=retrain":
+		return fmt.Sprintf("%s was made of what was destroyed. It is to be retrained without it.", d.Subject)
+	case "descendants=dispose":
+		return fmt.Sprintf("%s was made of what was destroyed. It is to be disposed of as well.", d.Subject)
+	case "descendants=keep":
+		return fmt.Sprintf("%s was made of what was destroyed, and is kept: %s.", d.Subject, strings.TrimSuffix(d.Reason, "."))
 	}
 	return fmt.Sprintf("%s: %s (interlock %s)", d.Subject, d.Decision, d.Rule)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
 	"github.com/aivault/aivault/vault/keyring"
+	"github.com/aivault/aivault/vault/lineage"
 	"github.com/aivault/aivault/vault/receipt"
 	"github.com/aivault/aivault/vault/state"
 )
@@ -98,14 +99,24 @@ func (d *Desk) Plan(ctx context.Context, draft Draft) (*Plan, error) {
 	if p.After.IsZero() {
 		p.After = now
 	}
-	var open []Undecided
-	used := map[string]bool{}
-	for _, scope := range draft.Scope {
+	all := make([]*facts, len(draft.Scope))
+	var own []*state.Artefact
+	for i, scope := range draft.Scope {
 		part, f, err := d.planArtefact(ctx, scope)
 		if err != nil {
 			return nil, err
 		}
 		p.Artefacts = append(p.Artefacts, *part)
+		all[i], own = f, append(own, f.artefact)
+	}
+	family, err := d.readFamily(ctx, own...)
+	if err != nil {
+		return nil, err
+	}
+	var open []Undecided
+	used := map[string]bool{}
+	for _, f := range all {
+		f.family, f.doomed = family, p.doomed()
 		decisions, undecided, err := decide(*f, draft.Decisions, used)
 		if err != nil {
 			return nil, err
@@ -121,6 +132,17 @@ func (d *Desk) Plan(ctx context.Context, draft Draft) (*Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// doomed returns all that dies.
+func (p *Plan) doomed() map[lineage.Key]bool {
+	out := map[lineage.Key]bool{}
+	for _, a := range p.Artefacts {
+		for _, v := range a.Dies {
+			out[lineage.Key{Artefact: a.ID, Version: v.VID}] = true
+		}
+	}
+	return out
 }
 
 func (d *Desk) planArtefact(ctx context.Context, scope state.DisposalScope) (*PlanArtefact, *facts, error) {

@@ -109,6 +109,14 @@ func (d *Desk) mayBegin(ctx context.Context, s *Status) error {
 	if err != nil {
 		return err
 	}
+	var own []*state.Artefact
+	for _, at := range s.Artefacts {
+		own = append(own, d.ring(at.ID).Ledger.State())
+	}
+	family, err := d.readFamily(ctx, own...)
+	if err != nil {
+		return err
+	}
 	for _, at := range s.Artefacts {
 		a := d.ring(at.ID).Ledger.State()
 		var dies []*state.CommittedVersion
@@ -128,7 +136,7 @@ func (d *Desk) mayBegin(ctx context.Context, s *Status) error {
 			}
 			dies = append(dies, v)
 		}
-		if err := stillDecided(facts{artefact: a, dies: dies, vault: d.Vault.State(), at: now}, plan.Decisions); err != nil {
+		if err := stillDecided(facts{artefact: a, dies: dies, vault: d.Vault.State(), at: now, family: family, doomed: plan.doomed()}, plan.Decisions); err != nil {
 			return fmt.Errorf("disposal %s, since it was planned: %w", s.ID, err)
 		}
 	}

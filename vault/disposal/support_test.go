@@ -24,6 +24,8 @@ type office struct {
 	t       *testing.T
 	store   backends.Store
 	content map[string]byte // what a stored chunk holds, by key
+
+	lineage []state.Edge // of what is pushed next, and from then on
 }
 
 var members = map[string][]string{
@@ -92,7 +94,7 @@ func (o *office) upload(ctx context.Context, d *Desk, at keyring.Attempt, own in
 		_, err := o.store.Put(ctx, prefix+name, body)
 		return state.Object{Key: prefix + name, SHA256: canonical.Sum(body)}, err
 	}
-	b := state.Version{Digest: canonical.Sum(at.VID[:]), Kind: "model", Classification: "internal", Stored: 1000 * int64(own+len(others))}
+	b := state.Version{Lineage: o.lineage, Digest: canonical.Sum(at.VID[:]), Kind: "model", Classification: "internal", Stored: 1000 * int64(own+len(others))}
 	size := seal.SealedSize(1, 1)
 	refs := manifest.References{Artefact: at.Artefact.ID, Version: at.VID, Root: "m-" + canonical.NewID().String(), RootSize: size}
 	for i := range own {

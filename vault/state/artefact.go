@@ -47,6 +47,9 @@ type Artefact struct {
 	holds     []*PlacedHold              // in order
 	attacks   map[canonical.ID][]*Attack // in order, by disposal
 	ops       map[opKey]*CommittedVersion
+	// Kin are other artefacts through which lineage is followed (Checks), set by who
+	// has read them. What is not among them is not known.
+	Kin Kin
 	// Severed reports whether a registration is one that the cut of its author's
 	// removal lacks. Nil: none is.
 	Severed func(*entry.Entry) (bool, error)

@@ -94,7 +94,7 @@ func (a *Artefact) applyAttest(e *entry.Entry) error {
 	if err := first(b.Check(), checkDocument(b.Statement)); err != nil {
 		return err
 	}
-	if d := b.Document; d != (Document{}) && (d.Artefact.IsZero() || d.Version.IsZero() || d.Digest.IsZero()) {
+	if !b.Document.whole() {
 		return refuse(RuleBody, "it binds half a document")
 	}
 	if !b.Expires.IsZero() && !b.Expires.After(e.Time.Time) {

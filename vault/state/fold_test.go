@@ -79,7 +79,13 @@ func (a *artefact) body(kind string) any {
 	case state.KindActivate:
 		return a.activate(eid)
 	case state.KindVersion:
-		return a.version(w.id())
+		b := a.version(w.id())
+		if len(a.state.Versions) > 0 {
+			b.Lineage = []state.Edge{a.to(vid, state.FineTunedFrom)}
+			b.Sources = []state.Source{{URL: "https://hub.example/set", Acquired: entry.At(dawn)}}
+			b.Justification = state.Document{Artefact: canonical.Digest{1}, Version: canonical.ID{1}, Digest: canonical.Digest{1}}
+		}
+		return b
 	case state.KindChannel:
 		return state.Channel{Channel: "main", From: a.state.Channel("main"), To: vid}
 	case state.KindCondemn:

@@ -18,6 +18,9 @@ type Requirement struct {
 	Evidence    []string `json:"evidence,omitempty"`    // a type, or a type and a name: "scan", "evaluation/robustness"
 	Independent bool     `json:"independent,omitempty"` // evidence by others than who pushed
 	Approvals   int      `json:"approvals,omitempty"`   // by operators other than who pushed
+	Complete    bool     `json:"complete,omitempty"`    // lineage that is declared complete
+	Sourced     bool     `json:"sourced,omitempty"`     // of public material: where it was got, and when
+	Justified   bool     `json:"justified,omitempty"`   // of what comes from outside: why it is used
 	Drill       Duration `json:"drill,omitzero"`        // of what it falls back to: a drill that is no older
 }
 
@@ -30,8 +33,8 @@ const (
 	maxGate         = 96   // bytes of a gate's name
 )
 
-// GateApproval is the name of the gate that asks for approvals. The others are
-// named for the evidence that they ask for.
+// GateApproval is the name of the gate that asks for approvals. Those that ask for
+// evidence are named for it.
 const GateApproval = "approval"
 
 func checkRequirements(list []Requirement) error {
@@ -57,7 +60,7 @@ func checkRequirements(list []Requirement) error {
 		if r.Approvals < 0 || r.Approvals > 16 {
 			return refuse(RuleBody, "policy: %d approvals (0 to 16)", r.Approvals)
 		}
-		if len(r.Evidence) == 0 && r.Approvals == 0 && r.Drill.IsZero() {
+		if !r.gates() && r.Drill.IsZero() {
 			return refuse(RuleBody, "policy: the requirement of %s:%s asks for nothing", r.Artefact, r.Channel)
 		}
 	}
@@ -113,7 +116,8 @@ func (a *Artefact) Gates(cv *CommittedVersion, channel string, v *Vault, t entry
 	approvals := 0
 	asked := map[string]bool{} // by name: by others than who pushed
 	var names []string
-	for _, r := range v.Policy.requirements(a.Name, channel, cv.Version.Kind) {
+	requirements := v.Policy.requirements(a.Name, channel, cv.Version.Kind)
+	for _, r := range requirements {
 		approvals = max(approvals, r.Approvals)
 		for _, name := range r.Evidence {
 			if _, known := asked[name]; !known {
@@ -125,6 +129,10 @@ func (a *Artefact) Gates(cv *CommittedVersion, channel string, v *Vault, t entry
 	for _, name := range names {
 		met, why := cv.shows(name, asked[name], v, t)
 		out = append(out, Gate{Name: name, Met: met, Why: why, Waived: cv.waived(channel, name)})
+	}
+	for _, g := range cv.provenance(requirements) {
+		g.Waived = cv.waived(channel, g.Name)
+		out = append(out, g)
 	}
 	if approvals > 0 {
 		met, why := cv.approved(approvals, v)
@@ -138,9 +146,12 @@ func (a *Artefact) Gates(cv *CommittedVersion, channel string, v *Vault, t entry
 func (a *Artefact) Gated(channel, kind string) bool { return gated(a.Vault, a.Name, channel, kind) }
 
 func gated(v *Vault, name, channel, kind string) bool {
-	return slices.ContainsFunc(v.Policy.requirements(name, channel, kind), func(r Requirement) bool {
-		return len(r.Evidence) > 0 || r.Approvals > 0
-	})
+	return slices.ContainsFunc(v.Policy.requirements(name, channel, kind), Requirement.gates)
+}
+
+// gates reports whether a requirement asks for what a move of a channel is held to.
+func (r Requirement) gates() bool {
+	return len(r.Evidence) > 0 || r.Approvals > 0 || r.Complete || r.Sourced || r.Justified
 }
 
 func (cv *CommittedVersion) waived(channel, gate string) *PlacedWaiver {

@@ -24,8 +24,11 @@ const (
 	CheckNotRequired = "not required"
 )
 
-// CheckDrill is the name of the check that a drill gives evidence for.
-const CheckDrill = "drill"
+// Names of checks that more than one thing depends on.
+const (
+	CheckDrill   = "drill"
+	CheckLineage = "lineage"
+)
 
 // Passes reports whether a version with these checks is known good.
 func Passes(checks []Check) bool {
@@ -41,7 +44,8 @@ func (a *Artefact) Checks(cv *CommittedVersion, channel string, v *Vault, t entr
 		a.checkApproval(cv, channel, v, t),
 		a.checkEvidence(cv, Evaluation, []string{Evaluation}, channel, v, t),
 		a.checkEvidence(cv, Scan, []string{Scan}, channel, v, t),
-		a.checkEvidence(cv, "evidence", recordTypes(), channel, v, t),
+		a.checkEvidence(cv, "evidence", append(recordTypes(), GateSource, GateJustification), channel, v, t),
+		a.checkLineage(cv, channel, v, t),
 		cv.released(),
 		a.checkDrill(cv, channel, v, t),
 	}
@@ -107,6 +111,11 @@ func (a *Artefact) checkEvidence(cv *CommittedVersion, name string, types []stri
 			shown = append(shown, fmt.Sprintf("%s: waived by %s: %s", g.Name, g.Waived.By, g.Waived.Reason))
 		default:
 			shown = append(shown, g.Name+": "+g.Why)
+		}
+	}
+	if name == Evaluation {
+		if why := a.staleEvaluation(cv, v, t); why != "" {
+			return Check{name, CheckFail, why}
 		}
 	}
 	if e := cv.failing(types, v, t); e != nil {

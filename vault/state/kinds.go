@@ -247,15 +247,16 @@ type (
 		Labels         map[string]string `json:"labels,omitempty"`
 		Sources        []Source          `json:"sources,omitempty"`
 		Lineage        []Edge            `json:"lineage,omitempty"`
-		Complete       bool              `json:"complete"`       // the lineage names all it descends from
-		Move           string            `json:"move,omitempty"` // a channel that moves to it
+		Complete       bool              `json:"complete"`               // its author declares that the lineage names all it descends from
+		Justification  Document          `json:"justification,omitzero"` // why what comes from outside is used
+		Move           string            `json:"move,omitempty"`         // a channel that moves to it
 	}
 	// Source is where public material came from.
 	Source struct {
 		URL      string     `json:"url"`
 		Acquired entry.Time `json:"acquired"`
 	}
-	// Edge says what a version descends from, and how.
+	// Edge names an earlier version that a version is related to, and how.
 	Edge struct {
 		Artefact canonical.Digest `json:"artefact"`
 		Version  canonical.ID     `json:"version"`

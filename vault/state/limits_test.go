@@ -68,14 +68,14 @@ func (l largest) version(tb testing.TB) state.Version {
 	v := state.Version{VID: l.id, EID: l.id, GID: l.id, Recipient: l.recipient, Row: l.digest, Secret: l.digest, Digest: l.digest,
 		Manifest: l.inArtefact("v", "/m-"), References: l.inArtefact("v", "/r-"), Borrowed: l.ids(state.MaxBorrowed),
 		Stored: entry.MaxSeq, Uploaded: entry.MaxSeq, Kind: "evaluation", Classification: "confidential", Move: strings.Repeat("c", state.MaxShortName),
-		Labels: map[string]string{}}
+		Labels: map[string]string{}, Justification: state.Document{Artefact: l.digest, Version: l.id, Digest: l.digest}}
 	for i := range 64 {
 		v.Labels[fmt.Sprintf("%02d", i)] = wide(14)
 	}
 	for v.Check() == nil {
-		v.Lineage = append(v.Lineage, state.Edge{Artefact: l.digest, Version: l.id, Role: "fine-tuned-from"})
+		v.Lineage = append(v.Lineage, state.Edge{Artefact: canonical.Digest{0xff}, Version: canonical.ID{1, byte(len(v.Lineage))}, Role: "fine-tuned-from"})
 	}
-	v.Lineage = v.Lineage[1:]
+	v.Lineage = v.Lineage[:len(v.Lineage)-1]
 	if err := v.Check(); err != nil || len(v.Lineage) < 16 {
 		tb.Fatalf("%d edges: %v", len(v.Lineage), err)
 	}
@@ -165,7 +165,7 @@ func (l largest) policy() state.Policy {
 	p := state.Policy{Approvals: 16, AdminQuorum: 16, Grace: most, Receipts: state.ReceiptsBestEffort, MaxStaleness: most, Witnesses: repeat(8, func(int) string { return wide(256) })}
 	for p.Check() == nil {
 		p.Channels = append(p.Channels, state.Requirement{Artefact: strings.Repeat("a", state.MaxName), Channel: strings.Repeat("c", state.MaxShortName), Kinds: state.ArtefactKinds(),
-			Evidence: []string{"evaluation/" + wide(state.MaxWord)}, Independent: true, Approvals: 16, Drill: most})
+			Evidence: []string{"evaluation/" + wide(state.MaxWord)}, Independent: true, Approvals: 16, Complete: true, Sourced: true, Justified: true, Drill: most})
 	}
 	p.Channels = p.Channels[1:]
 	for _, c := range state.RetentionClasses() {

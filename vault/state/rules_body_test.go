@@ -213,10 +213,27 @@ func bodyCases() []ruleCase {
 		})},
 		{"version that borrowed through many", "push", state.KindVersion, version(func(b *state.Version) { b.Borrowed = make([]canonical.ID, state.MaxBorrowed+1) })},
 		{"version with a source without a URL", "push", state.KindVersion, version(func(b *state.Version) { b.Sources = []state.Source{{}} })},
-		{"version with a long source", "push", state.KindVersion, version(func(b *state.Version) { b.Sources = []state.Source{{URL: strings.Repeat("u", 1025)}} })},
-		{"version of unknown descent", "push", state.KindVersion, version(func(b *state.Version) { b.Lineage = []state.Edge{{Role: "child-of"}} })},
+		{"version with a long source", "push", state.KindVersion, version(func(b *state.Version) {
+			b.Sources = []state.Source{{URL: strings.Repeat("u", 1025), Acquired: entry.At(dawn)}}
+		})},
+		{"version with a source of no time", "push", state.KindVersion, version(func(b *state.Version) { b.Sources = []state.Source{{URL: "https://data.example/"}} })},
+		{"version with a source twice", "push", state.KindVersion, version(func(b *state.Version) {
+			b.Sources = repeat(2, func(int) state.Source { return state.Source{URL: "u", Acquired: entry.At(dawn)} })
+		})},
+		{"version with sources out of order", "push", state.KindVersion, version(func(b *state.Version) {
+			b.Sources = []state.Source{{URL: "v", Acquired: entry.At(dawn)}, {URL: "u", Acquired: entry.At(dawn)}}
+		})},
+		{"version of unknown descent", "push", state.KindVersion, version(func(b *state.Version) { b.Lineage = []state.Edge{edge(1, "child-of")} })},
+		{"version that descends from nothing", "push", state.KindVersion, version(func(b *state.Version) { b.Lineage = []state.Edge{{Role: state.MergedFrom}} })},
+		{"version that descends from one twice", "push", state.KindVersion, version(func(b *state.Version) {
+			b.Lineage = []state.Edge{edge(1, state.MergedFrom), edge(1, state.MergedFrom)}
+		})},
+		{"version with lineage out of order", "push", state.KindVersion, version(func(b *state.Version) {
+			b.Lineage = []state.Edge{edge(2, state.MergedFrom), edge(1, state.MergedFrom)}
+		})},
+		{"version with half a justification", "push", state.KindVersion, version(func(b *state.Version) { b.Justification.Version = canonical.ID{1} })},
 		{"version with a long description", "push", state.KindVersion, version(func(b *state.Version) {
-			b.Lineage = repeat(48, func(int) state.Edge { return state.Edge{Role: "merged-from"} })
+			b.Lineage = repeat(48, func(i int) state.Edge { return edge(byte(i+1), state.MergedFrom) })
 		})},
 		{"version that moves a path", "all", state.KindVersion, version(func(b *state.Version) { b.Move = "a/b" })},
 		{"channel that is a path", "op", state.KindChannel, value(state.Channel{Channel: "a/b"})},

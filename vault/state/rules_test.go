@@ -29,7 +29,7 @@ func (c ruleCase) String() string {
 }
 
 func ruleCases() []ruleCase {
-	return slices.Concat(memberCases(), vaultCases(), disposalCases(), artefactCases(), gateCases(), epochCases(), versionCases(), executeCases(), retentionCases(), bodyCases())
+	return slices.Concat(memberCases(), vaultCases(), disposalCases(), artefactCases(), gateCases(), lineageCases(), epochCases(), versionCases(), executeCases(), retentionCases(), bodyCases())
 }
 
 func TestRules(t *testing.T) {

@@ -62,12 +62,6 @@ func ArtefactKinds() []string {
 
 func Classifications() []string { return []string{"public", "internal", "confidential"} }
 
-// LineageRoles lists how a version may descend from another.
-func LineageRoles() []string {
-	return []string{"trained-on", "fine-tuned-from", "distilled-from", "merged-from", "quantized-from", "adapter-for",
-		"tokenizer-of", "config-of", "prompt-of", "evaluated-with"}
-}
-
 // Check reports whether the descriptive fields are within limits; a client
 // calls it before it sends the first byte.
 func (b *Version) Check() error {
@@ -91,29 +85,20 @@ func (b *Version) Check() error {
 	case len(b.Borrowed) > MaxBorrowed:
 		return refuse(RuleBody, "it borrowed through %d versions: at most %d", len(b.Borrowed), MaxBorrowed)
 	}
-	for _, s := range b.Sources {
-		if s.URL == "" {
-			return refuse(RuleBody, "a source without a URL")
-		}
-		if err := checkText("source", s.URL, maxURL); err != nil {
-			return err
-		}
-	}
-	for _, l := range b.Lineage {
-		if !slices.Contains(LineageRoles(), l.Role) {
-			return refuse(RuleBody, "lineage role %q: one of %v", l.Role, LineageRoles())
-		}
+	if err := b.checkProvenance(); err != nil {
+		return err
 	}
 	described, err := canonical.Marshal(struct {
-		Labels  map[string]string
-		Sources []Source
-		Lineage []Edge
-	}{b.Labels, b.Sources, b.Lineage})
+		Labels        map[string]string
+		Sources       []Source
+		Lineage       []Edge
+		Justification Document `json:",omitzero"`
+	}{b.Labels, b.Sources, b.Lineage, b.Justification})
 	if err != nil {
 		return refuse(RuleBody, "%v", err)
 	}
 	if len(described) > MaxDescription {
-		return refuse(RuleBody, "labels, sources and lineage of %d bytes together: at most %d", len(described), MaxDescription)
+		return refuse(RuleBody, "labels, sources, lineage and justification of %d bytes together: at most %d", len(described), MaxDescription)
 	}
 	return nil
 }
@@ -152,6 +137,9 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 		if v := a.byVID[id]; (v == nil || v.State != Live) && on(RuleBorrowed) {
 			return refuse(RuleBorrowed, "it borrowed through %s, which is not live", id)
 		}
+	}
+	if err := a.checkOwnLineage(b); err != nil {
+		return err
 	}
 	by := a.author(e).Name
 	if b.Move != "" {

@@ -25,6 +25,8 @@ func commands() []*command {
 		rollbackCommand(),
 		drillCommand(),
 		quarantineCommand(),
+		impactCommand(),
+		graphCommand(),
 		holdCommand(),
 		policyCommand(),
 		decommissionCommand(),

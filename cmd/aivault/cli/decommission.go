@@ -96,7 +96,7 @@ func writePlan(w io.Writer, p *disposal.Plan) {
 		}
 	}
 	for _, d := range p.Decisions {
-		fmt.Fprintf(w, "Decided: %s: %s (%s)\n", printable(d.Subject), d.Decision, d.Rule)
+		fmt.Fprintf(w, "Decided: %s: %s (%s)%s\n", printable(d.Subject), d.Decision, d.Rule, printable(reasoned(d.Reason)))
 	}
 	fmt.Fprintf(w, "Not before %s; %s needed\n", p.After, plural(p.Approvals, "approval"))
 	fmt.Fprint(w, `Afterwards:
@@ -209,4 +209,12 @@ func isDue(s *disposal.Status, now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// reasoned puts a reason behind what it is for, if there is one.
+func reasoned(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
 }

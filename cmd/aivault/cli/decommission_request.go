@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/aivault/aivault/cmd/aivault/cli/naming"
@@ -110,7 +111,10 @@ func runDecommissionRequest(ctx context.Context, c *call) error {
 func decideFlags(e *disposal.UndecidedError) string {
 	var out []string
 	for _, o := range e.Open {
-		out = append(out, fmt.Sprintf("--decide '%s:%s=%s'", o.Rule, o.Subject.Name, strings.Join(o.Decisions, "|")))
+		flag := fmt.Sprintf("--decide '%s:%s=%s'", o.Rule, o.Subject.Name, strings.Join(o.Decisions, "|"))
+		if !slices.Contains(out, flag) { // of what descends from several
+			out = append(out, flag)
+		}
 	}
 	return strings.Join(out, " ")
 }

@@ -89,6 +89,10 @@ func fieldList(t *testing.T, typ reflect.Type) string {
 	var out []string
 	for i := range typ.NumField() {
 		f := typ.Field(i)
+		if f.Anonymous {
+			out = append(out, fieldList(t, f.Type))
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !fieldName.MatchString(name) {
 			t.Errorf("%s.%s is %q in JSON", typ.Name(), f.Name, name)

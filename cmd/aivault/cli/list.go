@@ -36,6 +36,9 @@ type summaryJSON struct {
 	Fallbacks      map[string]int `json:"fallbacks"` // 0: nothing is known good
 	Modified       time.Time      `json:"modified"`
 	Stored         int64          `json:"stored_bytes"`
+	Sources        []sourceJSON   `json:"sources"` // of the newest version, like lineage
+	Lineage        []relationJSON `json:"lineage"`
+	Complete       bool           `json:"lineage_complete"`
 }
 
 func runList(ctx context.Context, c *call) error {
@@ -49,7 +52,7 @@ func runList(ctx context.Context, c *call) error {
 	}
 	return table(c.out, all,
 		func(s vault.Summary) any {
-			return summaryJSON{c.out.schema(), freshness, s.Artefact, s.Kind, s.Classification, s.State, s.Versions, s.Live, s.Quarantined, s.Latest, s.Channels, s.Fallbacks, s.Modified.UTC(), s.Stored}
+			return summaryJSON{c.out.schema(), freshness, s.Artefact, s.Kind, s.Classification, s.State, s.Versions, s.Live, s.Quarantined, s.Latest, s.Channels, s.Fallbacks, s.Modified.UTC(), s.Stored, sourceObjects(s.Sources), relationObjects(s.Relations), s.Complete}
 		},
 		[]string{"ARTEFACT", "KIND", "STATE", "LATEST", "LIVE", "CHANNELS", "STORED", "MODIFIED"},
 		func(s vault.Summary) []string {

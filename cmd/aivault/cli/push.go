@@ -14,6 +14,7 @@ import (
 	"github.com/aivault/aivault/cmd/aivault/cli/naming"
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/state"
 )
 
 func pushCommand() *command {
@@ -25,6 +26,11 @@ func pushCommand() *command {
 			textFlag("channel", "NAME", "move this channel to the version, instead of main"),
 			textFlag("kind", "model|dataset|config|prompt|system|evaluation", "what it is (default model)"),
 			textFlag("classification", "public|internal|confidential", "how secret it is (default internal); confidential objects are padded, so that sizes tell less"),
+			listFlag("source-url", "URL", "where material from outside was got; may be repeated"),
+			textFlag("acquired", "TIME", "when that was: a date or a time; needed with --source-url"),
+			listFlag("derived-from", "REF[:ROLE]", "an earlier version that this one is related to: "+strings.Join(state.LineageRoles(), ", ")+"; may be repeated. Without ROLE it follows from the kinds, where one is obvious: a model is trained-on a dataset, fine-tuned-from a model and evaluated-with an evaluation; a dataset is distilled-from a model and merged-from datasets; a config or prompt is that of a model"),
+			textFlag("lineage", "complete|incomplete", "complete declares that --derived-from names all that it descends from (default incomplete: nobody can tell)"),
+			textFlag("justification", "FILE", "why what comes from outside is used, with its risks; stored in ARTEFACT.evidence"),
 			listFlag("label", "KEY=VALUE", "describe the version; may be repeated"),
 			textFlag("encode", "auto|none", "auto makes weights and text smaller before they are sealed, where that gains; none stores everything as it is (default auto)"),
 			textFlag("if-version", "vN", "only if N is the newest version; v0: only if there is none"),
@@ -113,6 +119,9 @@ func (c *call) pushOptions() (addressed string, o vault.PushOptions, err error) 
 		}
 	}
 	if o.Labels, err = parseLabels(c.flags.StringSlice("label")); err != nil {
+		return "", o, err
+	}
+	if err := c.origin(addressed, &o); err != nil {
 		return "", o, err
 	}
 	if o.Encode = c.flags.String("encode"); o.Encode != "" && o.Encode != "auto" && o.Encode != "none" {

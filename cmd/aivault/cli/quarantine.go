@@ -16,11 +16,12 @@ import (
 func quarantineCommand() *command {
 	return &command{
 		name: "quarantine", args: "REF…", usage: "deny versions to all who read, at once",
-		about: "For operators. A version in quarantine cannot be pulled (exit code 15), handed over, or be what a channel moves to, and counts as held against disposal. Nothing is deleted, and no channel moves but with --rollback. " +
+		about: "For operators. A version in quarantine cannot be pulled (exit code 15), handed over, or be what a channel moves to, and counts as held against disposal. Nothing is deleted, and no channel moves but with --rollback. With --descendants everything that descends from it goes with it. " +
 			"For REF, - stands for references from stdin, one a line. All of them are looked up before anything is written; if a run breaks off, the same again does the rest.",
-		example: "aivault quarantine fraud-detector@v3 fraud-detector@v4 --reason 'poisoned training data' --incident INC-4711\naivault quarantine - --reason 'see INC-4711' < suspects.txt",
+		example: "aivault quarantine fraud-detector@v3 fraud-detector@v4 --reason 'poisoned training data' --incident INC-4711\naivault quarantine data/train@v3 --descendants --rollback --reason poisoned --incident INC-4711\naivault quarantine - --reason 'see INC-4711' < suspects.txt",
 		flags: flagList(
 			textFlag("reason", "TEXT", "why, for the record"),
+			boolFlag("descendants", "and all that descends from them, in whatever artefact; what cannot be excluded is named, with exit code 3"),
 			boolFlag("rollback", "move channels that point to these versions back to what is known good first; those without a fallback stay where they are, and the exit code is 3"),
 		),
 		json: quarantineJSON{}, run: runQuarantine,
@@ -51,18 +52,20 @@ type quarantinedJSON struct {
 	Artefact string   `json:"artefact"`
 	Version  int      `json:"version"`
 	Changed  bool     `json:"changed"`
+	Why      string   `json:"why,omitempty"` // with --descendants: how it descends
 	Channels []string `json:"channels"`
 	Head     string   `json:"head"`
 }
 
 type quarantineJSON struct {
-	Schema    string            `json:"schema"`
-	Changed   bool              `json:"changed"`
-	Freshness string            `json:"freshness"`
-	Reason    string            `json:"reason"`
-	Incident  string            `json:"incident,omitempty"`
-	Versions  []quarantinedJSON `json:"versions"`
-	Rollbacks []retreatJSON     `json:"rollbacks,omitempty"` // with --rollback
+	Schema     string            `json:"schema"`
+	Changed    bool              `json:"changed"`
+	Freshness  string            `json:"freshness"`
+	Reason     string            `json:"reason"`
+	Incident   string            `json:"incident,omitempty"`
+	Versions   []quarantinedJSON `json:"versions"`
+	Rollbacks  []retreatJSON     `json:"rollbacks,omitempty"`  // with --rollback
+	Unexcluded []string          `json:"unexcluded,omitempty"` // with --descendants
 }
 
 type retreatJSON struct {
@@ -107,6 +110,18 @@ func (c *call) quarantine(ctx context.Context, act func(*vault.Vault, context.Co
 	if err != nil {
 		return err
 	}
+	why := map[string]string{}
+	var open []vault.Unexcluded
+	if c.flags.Bool("descendants") {
+		all, left, err := v.Descendants(ctx, refs)
+		if err != nil {
+			return err
+		}
+		refs, open = nil, left
+		for _, d := range all {
+			refs, why[d.Ref.String()] = append(refs, d.Ref), d.Why
+		}
+	}
 	var retreats []vault.RollbackResult
 	if c.flags.Bool("rollback") {
 		if retreats, err = v.Retreat(ctx, refs, vault.RollbackOptions{Reason: reason, Incident: c.set.incident}); err != nil {
@@ -122,7 +137,10 @@ func (c *call) quarantine(ctx context.Context, act func(*vault.Vault, context.Co
 	for i, q := range done {
 		names[i] = q.Ref()
 		object.Changed = object.Changed || q.Changed
-		object.Versions = append(object.Versions, quarantinedJSON{q.Ref(), q.Artefact, q.Version, q.Changed, q.Channels, q.Head.String()})
+		object.Versions = append(object.Versions, quarantinedJSON{q.Ref(), q.Artefact, q.Version, q.Changed, why[q.Ref()], q.Channels, q.Head.String()})
+	}
+	for _, u := range open {
+		object.Unexcluded = append(object.Unexcluded, u.Ref())
 	}
 	stay := 0
 	for _, r := range retreats {
@@ -143,17 +161,25 @@ func (c *call) quarantine(ctx context.Context, act func(*vault.Vault, context.Co
 			if !q.Changed {
 				was = " already"
 			}
-			fmt.Fprintf(w, "%s is %s%s\n", printable(q.Ref()), now, was)
+			if how := why[q.Ref()]; how != "" {
+				was += ": " + how
+			}
+			fmt.Fprintf(w, "%s is %s%s\n", printable(q.Ref()), now, printable(was))
 			for _, channel := range q.Channels {
 				fmt.Fprintf(w, "  channel %s points to it\n", printable(channel))
 			}
 		}
 	})
+	for _, u := range open {
+		c.note("%s cannot be excluded: %s", printable(u.Ref()), printable(u.Why))
+	}
 	switch {
 	case failed != nil:
 		return errors.Join(failed, err)
 	case err == nil && stay > 0:
 		return fmt.Errorf("%w: %s without a fallback still point to what is in quarantine", errPartial, plural(stay, "channel"))
+	case err == nil && len(open) > 0:
+		return fmt.Errorf("%w: %s", errPartial, notExcluded(len(open), 0))
 	case err == nil && !object.Changed:
 		return c.unchanged()
 	}

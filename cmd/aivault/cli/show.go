@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/state"
 )
 
 func showCommand() *command {
@@ -72,6 +73,16 @@ type sourceJSON struct {
 	Acquired time.Time `json:"acquired"`
 }
 
+type relationJSON struct {
+	Ref         string `json:"ref,omitempty"` // left out where storage shows nothing of it
+	Artefact    string `json:"artefact_id"`
+	Version     string `json:"id"`
+	Digest      string `json:"digest,omitempty"`
+	Role        string `json:"role"`
+	State       string `json:"state,omitempty"`
+	Quarantined bool   `json:"quarantined"`
+}
+
 type showJSON struct {
 	Schema         string               `json:"schema"`
 	Freshness      string               `json:"freshness"`
@@ -86,6 +97,9 @@ type showJSON struct {
 	Classification string               `json:"classification"`
 	Labels         map[string]string    `json:"labels"`
 	Sources        []sourceJSON         `json:"sources"`
+	Lineage        []relationJSON       `json:"lineage"`
+	Complete       bool                 `json:"lineage_complete"`
+	Justification  string               `json:"justification,omitempty"` // a reference
 	By             string               `json:"by"`
 	Time           time.Time            `json:"time"`
 	Stored         int64                `json:"stored_bytes"`
@@ -122,15 +136,15 @@ func versionJSONOf(info *vault.VersionInfo) showJSON {
 	o := showJSON{
 		Freshness: info.Freshness, Artefact: info.Artefact, Version: info.Number, Ref: info.Ref(info.Artefact), Digest: "sha256:" + info.Digest.String(),
 		ID: info.VID.String(), State: info.State.String(), Channels: nonNil(info.Channels), Kind: info.Kind, Classification: info.Classification,
-		Labels: info.Labels, Sources: []sourceJSON{}, By: info.By, Time: info.Time.UTC(), Stored: info.Stored, Uploaded: info.Uploaded,
+		Labels: info.Labels, Sources: sourceObjects(info.Sources), Lineage: relationObjects(info.Relations), Complete: info.Complete, By: info.By, Time: info.Time.UTC(), Stored: info.Stored, Uploaded: info.Uploaded,
 		Holds: []holdJSON{}, Approvals: []approvalJSON{}, Evidence: []evidenceJSON{}, Sealed: info.Sealed, Why: info.Why,
 		FileCount: info.FileCount, Bytes: info.Bytes, Head: info.Head.String(),
 	}
 	if o.Labels == nil {
 		o.Labels = map[string]string{}
 	}
-	for _, s := range info.Sources {
-		o.Sources = append(o.Sources, sourceJSON{s.URL, s.Acquired.UTC()})
+	if d := info.Justification; !d.Digest.IsZero() {
+		o.Justification = state.CompanionName(info.Artefact) + "@sha256:" + d.Digest.String()
 	}
 	if !info.Disposal.IsZero() {
 		o.Disposal = info.Disposal.String()
@@ -164,6 +178,38 @@ func versionJSONOf(info *vault.VersionInfo) showJSON {
 	return o
 }
 
+func sourceObjects(all []state.Source) []sourceJSON {
+	out := []sourceJSON{}
+	for _, s := range all {
+		out = append(out, sourceJSON{s.URL, s.Acquired.UTC()})
+	}
+	return out
+}
+
+func relationObjects(all []vault.Relation) []relationJSON {
+	out := []relationJSON{}
+	for _, r := range all {
+		o := relationJSON{r.Ref, r.Artefact.String(), r.Version.String(), "", r.Role, r.State, r.Quarantined}
+		if r.Ref != "" {
+			o.Digest = "sha256:" + r.Digest.String()
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func (r relationJSON) text() string {
+	switch {
+	case r.Ref == "":
+		return fmt.Sprintf("%s version %s of artefact %s, of which storage shows nothing", r.Role, r.Version, r.Artefact)
+	case r.Quarantined:
+		return fmt.Sprintf("%s %s, in quarantine", r.Role, r.Ref)
+	case r.State != state.Live.String():
+		return fmt.Sprintf("%s %s, %s", r.Role, r.Ref, r.State)
+	}
+	return r.Role + " " + r.Ref
+}
+
 // showVersion writes a version for people.
 func showVersion(w io.Writer, o showJSON) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -184,6 +230,13 @@ func showVersion(w io.Writer, o showJSON) {
 	for _, s := range o.Sources {
 		line("Source", fmt.Sprintf("%s, acquired %s", s.URL, timeText(s.Acquired)))
 	}
+	for _, r := range o.Lineage {
+		line("Lineage", r.text())
+	}
+	if o.Complete {
+		line("Lineage", "declared complete")
+	}
+	line("Justification", o.Justification)
 	line("Pushed", fmt.Sprintf("%s by %s", timeText(o.Time), o.By))
 	line("Stored", bytesText(o.Stored))
 	line("Disposal", o.Disposal)
