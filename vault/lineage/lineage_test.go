@@ -179,8 +179,8 @@ func TestImpactAgainstOracle(t *testing.T) {
 	})
 }
 
-// TestLarge: 10,000 versions with 50,000 edges, some of which lead in circles,
-// a small part of a second; the descendants are those that a plain search finds.
+// TestLarge: of 10,000 versions with 50,000 edges, some of which lead in circles,
+// the descendants are those that a plain search finds.
 func TestLarge(t *testing.T) {
 	const versions, edges = 10_000, 5
 	random := rand.New(rand.NewPCG(1, 2))
