@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/aivault/aivault/plugins/pluginv1"
 	"github.com/aivault/aivault/vault/scan"
@@ -71,8 +72,15 @@ func (s *Scanner) Scan(ctx context.Context, dir string) (*scan.Report, error) {
 	return r, nil
 }
 
+// untimed keeps a deadline from the plugin: whose clock it ends by decides what the
+// error says.
+type untimed struct{ context.Context }
+
+// Deadline implements [context.Context].
+func (untimed) Deadline() (time.Time, bool) { return time.Time{}, false }
+
 func receiveReport(c *call, client pluginv1.ScannerClient, dir string) (*scan.Report, error) {
-	stream, err := client.Scan(c, &pluginv1.ScanRequest{Directory: []byte(dir)})
+	stream, err := client.Scan(untimed{c}, &pluginv1.ScanRequest{Directory: []byte(dir)})
 	if err != nil {
 		return nil, err
 	}
