@@ -153,6 +153,23 @@ func (m *migration) artefact(ctx context.Context, l *ledger.Artefact) error {
 		m.mu.Lock()
 		m.ended = true
 		m.mu.Unlock()
+		return m.attack(ctx, l)
+	}
+	return nil
+}
+
+// attack tries the old keys, while their keepers can be asked: a disposal later
+// may have to take their word of now.
+func (m *migration) attack(ctx context.Context, l *ledger.Artefact) error {
+	x, err := m.ring(l, m.config.Store, m.keepers).Attack(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("trying the old keys: %w", err)
+	}
+	switch a := l.State(); x.Result(a) {
+	case keyring.ResultFailed:
+		return fmt.Errorf("%s: a key that its keeper calls destroyed still opens: %w", a.Name, ErrIntegrity)
+	case keyring.ResultInconclusive:
+		m.wait(a.Name, "its old keys are on record as destroyed, and that could not be shown: "+x.Doubt(), "who finds out why, while the keeper before is there")
 	}
 	return nil
 }

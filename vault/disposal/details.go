@@ -160,6 +160,7 @@ func (d *Desk) details(ctx context.Context, id canonical.ID) (*Details, error) {
 		out.Approvals = append(out.Approvals, Act{By: named(v, a.By), Time: a.Time})
 	}
 	instances := map[string]bool{}
+	kinds := map[string]string{}
 	for _, at := range s.Artefacts {
 		part, err := d.disposedOf(ctx, plan, at)
 		if err != nil {
@@ -173,6 +174,12 @@ func (d *Desk) details(ctx context.Context, id canonical.ID) (*Details, error) {
 				out.Effective = k.At
 			}
 		}
+		for _, ep := range d.ring(at.ID).Ledger.State().Epochs {
+			for _, k := range ep.Custody.Keepers {
+				kinds[k.Instance] = k.Kind
+			}
+			out.Limits = append(out.Limits, shares(at.Name, ep, part.Keys)...)
+		}
 		for _, x := range at.Versions {
 			for _, r := range x.Retained {
 				if !slices.Contains(out.Retained, r) {
@@ -182,7 +189,7 @@ func (d *Desk) details(ctx context.Context, id canonical.ID) (*Details, error) {
 		}
 	}
 	for _, instance := range slices.Sorted(maps.Keys(instances)) {
-		p, err := d.profile(ctx, instance)
+		p, err := d.profile(ctx, d.ring(s.Artefacts[0].ID), instance, kinds[instance])
 		if err != nil {
 			return nil, err
 		}
@@ -236,8 +243,29 @@ func asPlanned(p *Plan, aid canonical.Digest, v *state.CommittedVersion) PlanVer
 	return PlanVersion{VID: v.VID, Number: v.Number, Digest: v.Digest, Kind: v.Kind, Classification: v.Classification, Pushed: v.Time, By: v.By, Stored: v.Stored}
 }
 
-func (d *Desk) profile(ctx context.Context, instance string) (*KeeperProfile, error) {
+// shares says which keys of an epoch in all-of custody, some of whose keys are on
+// record as destroyed, are not.
+func shares(artefact string, ep *state.Epoch, destroyed []state.DestroyedKey) []string {
+	var out []string
+	if ep.Candidate == nil || ep.Candidate.Mode != state.AllOf || !slices.ContainsFunc(destroyed, func(k state.DestroyedKey) bool { return k.EID == ep.EID }) {
+		return nil
+	}
+	for _, ref := range ep.Candidate.Keys {
+		if !slices.ContainsFunc(destroyed, func(k state.DestroyedKey) bool { return k.EID == ep.EID && k.KeyRef == ref }) {
+			out = append(out, fmt.Sprintf("Key %s of keeper %s, which wraps a share of an epoch of %s, is not on record as destroyed; the share opens nothing without those whose keys are.", ref.Ref, ref.Instance, artefact))
+		}
+	}
+	return out
+}
+
+// leftNote is what a certificate says of a keeper that was not asked.
+const leftNote = "The vault's keys had moved away from this keeper before, and it was not asked again, whatever is said of verification: that its keys are destroyed rests on what it acknowledged then, as the journal has it."
+
+func (d *Desk) profile(ctx context.Context, ring *keyring.Ring, instance, kind string) (*KeeperProfile, error) {
 	k := d.Keepers[instance]
+	if ring.Left(instance) {
+		return &KeeperProfile{Instance: instance, Kind: kind, Algorithm: "unknown", Backups: "unknown", Delay: "unknown", Certificates: []string{}, Notes: []string{leftNote}}, nil
+	}
 	if k == nil {
 		return nil, fmt.Errorf("keeper %s is not configured on this machine: %w", instance, custody.ErrUnavailable)
 	}

@@ -18,11 +18,14 @@ import (
 )
 
 // What came of an attempt to open what must not open any more. Only Refused, a
-// keeper's typed "destroyed", proves anything.
+// keeper's typed "destroyed", proves anything. Acknowledged is no attempt: the
+// vault's custody has left the key's keeper (custody migrate), this machine is
+// not told of it any more, and what stands is the keeper's word of then.
 const (
 	Refused      = "refused"      // the keeper says that the key is destroyed
 	Opened       = "opened"       // it opened: the disposal has failed
 	Inconclusive = "inconclusive" // denied, unreachable, not found, pending, damaged: neither
+	Acknowledged = "acknowledged" // not tried; destroyed by what stands in the journal
 )
 
 // Try is one attempt at a destroyed keeper key, with one stored wrapping.
@@ -93,7 +96,9 @@ func (r *Ring) Attack(ctx context.Context, of []canonical.ID) (*Attacked, error)
 			return nil, err
 		}
 		for _, k := range ep.Candidate.Keys {
-			keepers[k.Instance] = true
+			if !r.Left(k.Instance) {
+				keepers[k.Instance] = true
+			}
 		}
 	}
 	r.epochs, r.indexes = nil, nil
@@ -120,14 +125,14 @@ func (x *Attacked) Result(a *state.Artefact) string {
 	for _, c := range x.Controls {
 		works[c.Keeper] = c.Works
 	}
-	refused := map[canonical.ID]int{} // by keepers that can be believed
+	refused := map[canonical.ID]int{} // by keepers that can be believed, now or when they were left
 	claimed := map[canonical.ID]int{} // by any
 	other := map[canonical.ID]int{}
 	for _, t := range x.Tries {
 		switch {
-		case t.Outcome != Refused:
+		case t.Outcome != Refused && t.Outcome != Acknowledged:
 			other[t.EID]++
-		case works[t.Keeper]:
+		case t.Outcome == Acknowledged, works[t.Keeper]:
 			refused[t.EID]++
 			fallthrough
 		default:
@@ -219,7 +224,9 @@ func (r *Ring) try(ctx context.Context, a *state.Artefact, ep *state.Epoch, ref 
 	t := Try{EID: ep.EID, Keeper: ref.Instance, Ref: ref.Ref, Object: object.Key, Version: object.Version, Outcome: Inconclusive}
 	k, err := r.keeper(ref.Instance)
 	if err != nil {
-		t.Why = err.Error()
+		if t.Why = err.Error(); r.Left(ref.Instance) && slices.ContainsFunc(ep.Destroyed, func(d state.DestroyedKey) bool { return d.KeyRef == ref }) {
+			t.Outcome = Acknowledged
+		}
 		return t
 	}
 	part, err := k.Unwrap(ctx, custody.KeyRef(ref.Ref), r.context(a, ep.EID), wrapped)
@@ -243,6 +250,12 @@ func (r *Ring) try(ctx context.Context, a *state.Artefact, ep *state.Epoch, ref 
 		t.Outcome = Refused
 	}
 	return t
+}
+
+// Left reports whether a keeper is one that the vault's custody has left and that
+// this machine is not told of.
+func (r *Ring) Left(instance string) bool {
+	return r.Unreached == nil && r.Keepers[instance] == nil && !r.Vault.State().Custody.Has(instance)
 }
 
 // searchEpoch looks for rows of destroyed versions in every table, bound by an

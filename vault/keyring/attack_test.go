@@ -178,6 +178,77 @@ func TestAttackInconclusive(t *testing.T) {
 	}
 }
 
+// TestAttackOneKeeperAway: of shares one refusal is enough, but only of a keeper
+// that opens something; of whole seeds every keeper is needed.
+func TestAttackOneKeeperAway(t *testing.T) {
+	for _, c := range []struct {
+		mode, want string
+		first      func(custody.Keeper) custody.Keeper
+		second     func(custody.Keeper) custody.Keeper
+	}{
+		{state.AllOf, ResultVerified, nil, func(custody.Keeper) custody.Keeper { return nil }},
+		{state.AllOf, ResultInconclusive, func(k custody.Keeper) custody.Keeper { return refusing{k} }, func(custody.Keeper) custody.Keeper { return nil }},
+		{state.AnyOf, ResultInconclusive, nil, func(custody.Keeper) custody.Keeper { return nil }},
+		{state.AnyOf, ResultInconclusive, nil, func(k custody.Keeper) custody.Keeper { return refusing{k} }},
+	} {
+		w := registered(t, vaulttest.Config{Cipher: vaulttest.Symbolic{}, Mode: c.mode, Keepers: 2})
+		pushN(t, ring(t, w, "pat", w.Store), 1)
+		alice := ring(t, w, "alice", w.Store)
+		execute(t, w, alice) // all of it: no new keys are needed
+		must(t, alice.Drop(t.Context(), canonical.NewID()))
+		_, err := alice.Destroy(t.Context(), canonical.NewID())
+		must(t, err)
+		for id, wrap := range map[string]func(custody.Keeper) custody.Keeper{"keeper-0": c.first, "keeper-1": c.second} {
+			if wrap != nil {
+				alice.Keepers[id] = wrap(alice.Keepers[id])
+			}
+		}
+		attack(t, alice, c.want)
+	}
+}
+
+// TestAttackAfterMigration: a keeper that the vault has left and that is not
+// configured any more is taken at its word of then; one that is, is asked; one
+// that is configured and not reached is none of either.
+func TestAttackAfterMigration(t *testing.T) {
+	ctx := t.Context()
+	for name, c := range map[string]struct {
+		change func(*Ring)
+		want   string
+		of     string // what came of the old keeper's keys
+	}{
+		"asked":       {func(*Ring) {}, ResultVerified, Refused},
+		"left":        {func(r *Ring) { delete(r.Keepers, "keeper-0") }, ResultVerified, Acknowledged},
+		"not reached": {func(r *Ring) { delete(r.Keepers, "keeper-0"); r.Unreached = errors.New("away") }, ResultInconclusive, Inconclusive},
+		"denying":     {func(r *Ring) { r.Keepers["keeper-0"] = denying{r.Keepers["keeper-0"]} }, ResultInconclusive, Inconclusive},
+	} {
+		w := registered(t, vaulttest.Config{Cipher: vaulttest.Symbolic{}, Keepers: 2})
+		alice := ring(t, w, "alice", w.Store)
+		for _, keeper := range []string{"keeper-0", "keeper-1"} {
+			_, err := alice.refresh(ctx)
+			must(t, err)
+			must(t, alice.Vault.Append(ctx, state.KindCustody, state.CustodySet{Custody: state.Custody{Mode: state.AnyOf, Keepers: []state.Keeper{{Instance: keeper, Kind: "mem"}}}}, canonical.NewID()))
+			_, err = alice.Rotate(ctx, canonical.NewID())
+			must(t, err)
+			_, err = alice.Destroy(ctx, canonical.NewID())
+			must(t, err)
+		}
+		c.change(alice)
+		x := attack(t, alice, c.want)
+		tries := 0
+		for _, try := range x.Tries {
+			if try.Keeper == "keeper-0" {
+				if tries++; try.Outcome != c.of {
+					t.Errorf("%s: %+v", name, try)
+				}
+			}
+		}
+		if tries == 0 {
+			t.Errorf("%s: the old keeper's keys stand in no try", name)
+		}
+	}
+}
+
 func TestCanary(t *testing.T) {
 	k := custodytest.NewMem(time.Now, 0)
 	must(t, canary(t.Context(), k))

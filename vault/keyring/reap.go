@@ -22,6 +22,9 @@ func (r *Ring) ReapIntents(ctx context.Context) (int, error) {
 			continue
 		}
 		for _, pinned := range ep.Custody.Keepers {
+			if r.Left(pinned.Instance) {
+				continue
+			}
 			k, err := r.keeper(pinned.Instance)
 			if err != nil {
 				return n, err

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"slices"
+
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
 )
@@ -37,6 +39,11 @@ const (
 type Custody struct {
 	Mode    string   `json:"mode"`
 	Keepers []Keeper `json:"keepers"`
+}
+
+// Has reports whether a keeper is one of them.
+func (c Custody) Has(instance string) bool {
+	return slices.ContainsFunc(c.Keepers, func(k Keeper) bool { return k.Instance == instance })
 }
 
 // Policy is what the members agreed on.

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -297,7 +296,7 @@ func (v *view) commit() error {
 func (v *view) sweep(present string) {
 	paths, err := filepath.Glob(filepath.Join(v.config.dir, "keys-*"))
 	for _, p := range paths {
-		if err == nil && p != present && !strings.HasSuffix(p, "lock") {
+		if err == nil && p != present {
 			err = os.Remove(p)
 		}
 	}
