@@ -9,6 +9,10 @@
 // first time; restic has to be installed. On two cores a round of 1 GiB takes
 // about two minutes a data set. Absolute numbers of a busy machine mean little:
 // trust the ratios.
+//
+//	go run ./integration/bench plugin --size 2GiB
+//
+// measures what it costs that a store lives in a plugin.
 package main
 
 import (
@@ -30,6 +34,17 @@ func main() {
 	defer stop()
 	if len(os.Args) > 2 && os.Args[1] == "step" {
 		end(runStep(ctx, os.Stdout, os.Args[2:]))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "plugin" {
+		o, err := parsePluginOptions(os.Args[2:], os.Stderr)
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		if err != nil {
+			os.Exit(2)
+		}
+		end(benchPlugin(ctx, o))
 		return
 	}
 	o, err := parseOptions(os.Args[1:], os.Stderr)

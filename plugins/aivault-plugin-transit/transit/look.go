@@ -27,11 +27,11 @@ func (k *Keeper) Status(ctx context.Context, ref custody.KeyRef) (custody.KeySta
 }
 
 func (k *Keeper) status(ctx context.Context, label string, s *custody.KeyStatus) error {
-	stone, dead, err := k.look(ctx, tombstoneName(label))
+	key, there, err := k.look(ctx, keyName(label)) // first, as alive does
 	if err != nil {
 		return err
 	}
-	key, there, err := k.look(ctx, keyName(label))
+	stone, dead, err := k.look(ctx, tombstoneName(label))
 	if err != nil {
 		return err
 	}

@@ -128,12 +128,8 @@ func (k *Keeper) create(ctx context.Context, label string) error {
 	case there && (a.Type != algorithm || a.Derived || a.Exportable || a.AllowPlaintextBackup):
 		return fmt.Errorf("a key of that name is there, and is derived, exportable, or of another type: %w", custody.ErrUnfit)
 	}
-	// Whoever destroyed the label meanwhile may have done so before the key was made.
-	if dead := k.dead(ctx, label); dead != nil {
-		if errors.Is(dead, custody.ErrDestroyed) {
-			dead = errors.Join(dead, k.delete(ctx, label))
-		}
-		return dead
+	if err := k.bury(ctx, label); err != nil {
+		return err
 	}
 	if !there {
 		return fmt.Errorf("the key is gone as soon as it is made: %w", custody.ErrUnavailable)
@@ -150,17 +146,31 @@ func (k *Keeper) dead(ctx context.Context, label string) error {
 	return err
 }
 
-// alive is nil where a label has its key and no tombstone.
+// bury is dead after a call that makes a key where there is none: whoever destroyed
+// the label meanwhile may have done so before that, and it is deleted again.
+func (k *Keeper) bury(ctx context.Context, label string) error {
+	dead := k.dead(ctx, label)
+	if errors.Is(dead, custody.ErrDestroyed) {
+		dead = errors.Join(dead, k.delete(ctx, label))
+	}
+	return dead
+}
+
+// alive is nil where a label has its key and no tombstone. The key is looked at
+// first: one that somebody deletes meanwhile has its tombstone by then.
 func (k *Keeper) alive(ctx context.Context, label string) error {
+	_, there, err := k.look(ctx, keyName(label))
+	if err != nil {
+		return err
+	}
 	if err := k.dead(ctx, label); err != nil {
 		return err
 	}
-	_, there, err := k.look(ctx, keyName(label))
-	if err == nil && !there {
+	if !there {
 		// Deleted by one who writes no tombstones, or never there: it proves nothing.
-		err = custody.ErrNotFound
+		return custody.ErrNotFound
 	}
-	return err
+	return nil
 }
 
 // Wrap implements [custody.Keeper].
@@ -187,7 +197,7 @@ func (k *Keeper) wrap(ctx context.Context, label string, context [32]byte, secre
 	defer clear(plain)
 	var out struct{ Ciphertext string }
 	_, err := k.c.call(ctx, http.MethodPost, "encrypt/"+keyName(label), map[string]any{"plaintext": plain, "associated_data": context[:]}, &out)
-	if dead := k.dead(ctx, label); dead != nil {
+	if dead := k.bury(ctx, label); dead != nil {
 		return nil, dead
 	}
 	if err != nil {

@@ -193,6 +193,61 @@ func TestInterruptedDestruction(t *testing.T) {
 	}
 }
 
+// Whatever somebody else's Destroy comes between, a key that was there is never one
+// that never was.
+func TestDestroyedMeanwhile(t *testing.T) {
+	calls := map[string]func(k *transit.Keeper, ref custody.KeyRef, w []byte) error{
+		"destroy": func(k *transit.Keeper, ref custody.KeyRef, _ []byte) error {
+			_, err := k.Destroy(t.Context(), ref)
+			return err
+		},
+		"status": func(k *transit.Keeper, ref custody.KeyRef, _ []byte) error {
+			s, err := k.Status(t.Context(), ref)
+			if err == nil && s.State == custody.Unknown {
+				err = errors.New("unknown")
+			}
+			return err
+		},
+		"wrap": func(k *transit.Keeper, ref custody.KeyRef, _ []byte) error {
+			_, err := k.Wrap(t.Context(), ref, [32]byte{1}, []byte("secret"))
+			return err
+		},
+		"unwrap": func(k *transit.Keeper, ref custody.KeyRef, w []byte) error { return unwrap(t, k, string(ref), w) },
+		"create": func(k *transit.Keeper, ref custody.KeyRef, _ []byte) error {
+			_, err := k.Create(t.Context(), string(ref))
+			return err
+		},
+	}
+	for name, call := range calls {
+		for after := range 7 {
+			s, location, c := newServer(t)
+			s.AddToken("slow")
+			fast := open(t, c, location, transit.Login{Token: "all"})
+			w := wrapped(t, fast, "e-1")
+			n := -1 // requests of the slow one; -1: not counted yet
+			between := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				s.ServeHTTP(rw, r)
+				if n >= 0 {
+					if n++; n == after+1 {
+						if _, err := fast.Destroy(t.Context(), "e-1"); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			}))
+			slow := open(t, c, between.URL+"/"+transittest.Mount, transit.Login{Token: "slow"})
+			n = 0
+			if err := call(slow, "e-1", w); err != nil && !(errors.Is(err, custody.ErrDestroyed) && name != "destroy" && name != "status") {
+				t.Errorf("%s, destroyed after request %d: %v", name, after+1, err)
+			}
+			if slices.Contains(s.Keys(), "aivault.e-1.key") && n > after {
+				t.Errorf("%s, destroyed after request %d: the key is back", name, after+1)
+			}
+			between.Close()
+		}
+	}
+}
+
 // A key that comes back with a snapshot of the server is not used, and dies again.
 func TestRestoredSnapshot(t *testing.T) {
 	s, location, c := newServer(t)

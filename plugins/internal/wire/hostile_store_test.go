@@ -236,7 +236,7 @@ func TestSilence(t *testing.T) {
 	over := make(chan struct{})
 	defer close(over)
 	hang := func(pluginv1.Store_PutServer) error { <-over; return nil }
-	_, err := lied(t, &liar{put: hang}, "", time.Millisecond).Put(t.Context(), "key", []byte("body"))
+	_, err := lied(t, &liar{put: hang}, "", 200*time.Millisecond).Put(t.Context(), "key", []byte("body"))
 	stalled, ok := errors.AsType[*backends.Error](err)
 	if !ok || !stalled.Stalled || stalled.Kind != backends.Indeterminate {
 		t.Errorf("a silent plugin: %v", err)

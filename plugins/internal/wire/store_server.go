@@ -15,9 +15,10 @@ import (
 // storeServer serves a store.
 type storeServer struct {
 	pluginv1.UnimplementedStoreServer
-	p    *pluginServer
-	bulk *bulk.Listener // nil: bytes go over gRPC
-	room *semaphore.Weighted
+	p      *pluginServer
+	bulk   *bulk.Listener // nil: bytes go over gRPC
+	room   *semaphore.Weighted
+	bodies buffers
 }
 
 func (s *storeServer) Put(stream pluginv1.Store_PutServer) error {
@@ -41,7 +42,9 @@ func (s *storeServer) Put(stream pluginv1.Store_PutServer) error {
 		return toStoreStatus(err, backends.Unavailable)
 	}
 	defer s.room.Release(b.GetSize())
-	body := make([]byte, b.GetSize())
+	// The contract lets no store keep a body.
+	body, free := s.bodies.get(int(b.GetSize()))
+	defer free()
 	if err := s.receive(stream, b.GetBulk(), body); err != nil {
 		return toStoreStatus(fmt.Errorf("the body did not come whole: %w", err), backends.Unavailable)
 	}
@@ -123,7 +126,7 @@ func (s *storeServer) send(stream pluginv1.Store_GetServer, in backends.Info, r 
 		if err := stream.Send(answer); err != nil {
 			return err
 		}
-		return copyExactly(pieceWriter{stream}, r, n)
+		return s.copyExactly(pieceWriter{stream}, r, n)
 	}
 	token, wait, forget := s.bulk.Expect()
 	defer forget()
@@ -137,15 +140,17 @@ func (s *storeServer) send(stream pluginv1.Store_GetServer, in backends.Info, r 
 	}
 	defer cutWith(stream.Context(), conn)()
 	to := bulk.NewSender(conn)
-	if err := copyExactly(to, r, n); err != nil {
+	if err := s.copyExactly(to, r, n); err != nil {
 		return err
 	}
 	return to.End()
 }
 
 // copyExactly copies n bytes and fails where there are fewer.
-func copyExactly(w io.Writer, r io.Reader, n int64) error {
-	buf := make([]byte, min(n, maxPiece))
+func (s *storeServer) copyExactly(w io.Writer, r io.Reader, n int64) error {
+	whole, free := s.bodies.get(int(min(n, MaxMessage)))
+	defer free()
+	buf := whole[:min(n, maxPiece)]
 	for n > 0 {
 		got, err := io.ReadAtLeast(r, buf[:min(n, int64(len(buf)))], 1)
 		if err != nil {
