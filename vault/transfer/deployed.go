@@ -48,15 +48,15 @@ type DeployedOptions struct {
 	Progress func(Progress)
 }
 
-// Deployed compares all that stands in a directory with the version: every file's
-// bytes, mode and kind. Of the store it reads the manifest, which it verifies as a
-// whole unless Include narrows it. Nothing in the directory excuses a file that
-// the version lacks, no IgnoreFile and no name. Links below it are not followed;
+// CompareDeployed compares all that stands in a directory with versions as Pull
+// places them: every file's bytes, mode and kind. Of the store it reads the
+// manifests, which it verifies as a whole unless Include narrows them. Nothing in the directory excuses a file that
+// the versions lack, no IgnoreFile and no name. Links below it are not followed;
 // itself it may be a link. On Windows files have no modes to compare.
 //
 // fs.ErrNotExist: there is no such directory. ErrChanged: it was exchanged
 // meanwhile. ErrIntegrity: the manifest does not verify.
-func (v *Version) Deployed(ctx context.Context, dir string, o DeployedOptions) (_ *Deployed, err error) {
+func CompareDeployed(ctx context.Context, dir string, placed []Placed, o DeployedOptions) (_ *Deployed, err error) {
 	c := &comparison{found: make(map[string]*found), meter: meter{report: o.Progress}}
 	if c.include, err = compileGlobs(o.Include); err != nil {
 		return nil, err
@@ -76,7 +76,14 @@ func (v *Version) Deployed(ctx context.Context, dir string, o DeployedOptions) (
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(plainBuffers())
-	g.Go(func() error { return c.expect(gctx, g, v) })
+	g.Go(func() error {
+		for i := range placed {
+			if err := c.expect(gctx, g, &placed[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -125,9 +132,11 @@ func (c *comparison) selected(p string) bool {
 	return (len(c.include) == 0 || c.include.match(p)) && !c.exclude.match(p)
 }
 
-// expect goes through the manifest, and compares what should be there. Files are
+// expect goes through a manifest, and compares what should be there. Files are
 // read in the background.
-func (c *comparison) expect(ctx context.Context, g *errgroup.Group, v *Version) error {
+func (c *comparison) expect(ctx context.Context, g *errgroup.Group, pl *Placed) error {
+	v := pl.Version
+	expect := expected{placed: pl}
 	var inv *inventory
 	if len(c.include) == 0 {
 		inv = newInventory(v)
@@ -136,17 +145,17 @@ func (c *comparison) expect(ctx context.Context, g *errgroup.Group, v *Version) 
 		}
 	}
 	var pieces pieces
-	wanted := func(first, last string) bool { return inv != nil || c.include.mayMatch(first, last) }
-	for l, err := range v.parts(ctx, paths(wanted)) {
+	for l, err := range v.parts(ctx, paths(pl.wanted(c.include))) {
 		if err == nil {
 			err = l.err
 		}
 		if err == nil && inv != nil {
-			err = inv.add(&l)
+			err = errors.Join(inv.add(&l), expect.part(&l))
 		}
 		if err != nil {
 			return err
 		}
+		l.place(pl)
 		for i := range l.part.Entries {
 			e := &l.part.Entries[i]
 			if !c.selected(e.Path) {
@@ -166,7 +175,7 @@ func (c *comparison) expect(ctx context.Context, g *errgroup.Group, v *Version) 
 	if inv == nil {
 		return nil
 	}
-	return inv.finish()
+	return errors.Join(inv.finish(), expect.done())
 }
 
 // entry compares what stands in the place of one entry.
