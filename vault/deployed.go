@@ -30,8 +30,8 @@ type DeployedReport struct {
 	Freshness     string
 }
 
-// VerifyDeployed compares what stands in a directory with a version, as
-// transfer.Version.Deployed does: every changed, missing and extra file is in the
+// VerifyDeployed compares what stands in a directory with a version, or a system
+// with its parts, as transfer.CompareDeployed does: every changed, missing and extra file is in the
 // report. It reads journals and the manifest, and no content.
 //
 // Errors: ErrNotFound, also of the directory; ErrDestroyed, and ErrRefused for a
@@ -42,18 +42,24 @@ func (v *Vault) VerifyDeployed(ctx context.Context, ref Ref, dir string, o Deplo
 	if err != nil {
 		return nil, err
 	}
-	if err := checkUsable(a.Name, cv); err != nil {
+	members, err := v.members(ctx, l, a, cv)
+	if err == nil {
+		err = usable(members, checkUsable)
+	}
+	if err != nil {
 		return nil, err
 	}
 	what := fmt.Sprintf("verifying %s against %s", dir, cv.Ref(a.Name))
-	if err := v.checkFresh(a.ID.String(), what); err != nil {
-		return nil, err
+	for _, m := range members {
+		if err := v.checkFresh(m.artefact.ID.String(), what); err != nil {
+			return nil, err
+		}
 	}
-	version, err := v.openVersion(ctx, l, a, cv, v.session.Store)
+	placed, err := v.placed(ctx, members, v.session.Store)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	done, err := version.Deployed(ctx, dir, transfer.DeployedOptions{Include: o.Include, Exclude: o.Exclude, Progress: v.config.Progress})
+	done, err := transfer.CompareDeployed(ctx, dir, placed, transfer.DeployedOptions{Include: o.Include, Exclude: o.Exclude, Progress: v.config.Progress})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	}

@@ -39,11 +39,14 @@ func (v *Vault) List(ctx context.Context, glob string) ([]Summary, string, error
 		return nil, "", err
 	}
 	out := []Summary{}
+	lookup := v.lookup(ctx)
 	if err := v.eachArtefact(ctx, func(_ *ledger.Artefact, a *state.Artefact) error {
-		if state.MatchGlob(glob, a.Name) {
-			out = append(out, v.summarise(a))
+		if !state.MatchGlob(glob, a.Name) {
+			return nil
 		}
-		return nil
+		s, err := v.summarise(a, lookup)
+		out = append(out, s)
+		return err
 	}); err != nil {
 		return nil, "", err
 	}
@@ -92,7 +95,7 @@ func (v *Vault) checkHidden(ids []canonical.Digest) error {
 	return nil
 }
 
-func (v *Vault) summarise(a *state.Artefact) Summary {
+func (v *Vault) summarise(a *state.Artefact, lookup func(canonical.Digest) (*state.Artefact, error)) (Summary, error) {
 	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Fallbacks: map[string]int{}, Modified: a.Time.Time, State: "empty"}
 	for _, cv := range a.Versions {
 		if cv.State == state.Live {
@@ -113,10 +116,14 @@ func (v *Vault) summarise(a *state.Artefact) Summary {
 	for name, p := range a.Channels {
 		if cv := a.Version(p.To); cv != nil {
 			s.Channels[name], s.Fallbacks[name] = cv.Number, 0
-			if good := a.KnownGood(name, v.State(), v.session.Time()); len(good) > 0 {
+			good, err := a.KnownGood(name, v.State(), v.session.Time(), lookup)
+			if err != nil {
+				return s, err
+			}
+			if len(good) > 0 {
 				s.Fallbacks[name] = good[0].Number
 			}
 		}
 	}
-	return s
+	return s, nil
 }

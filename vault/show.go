@@ -23,9 +23,10 @@ type FileInfo struct {
 type VersionInfo struct {
 	state.CommittedVersion
 	Artefact  string
-	Channels  []string // that point to it
-	Sealed    bool     // this member cannot open it: Files, FileCount and Bytes are unknown
-	Why       string   // it is sealed to this member
+	Channels  []string   // that point to it
+	Pinned    []PartInfo // of a system
+	Sealed    bool       // this member cannot open it: Files, FileCount and Bytes are unknown
+	Why       string     // it is sealed to this member
 	Files     []FileInfo
 	FileCount int64
 	Bytes     int64
@@ -42,6 +43,9 @@ func (v *Vault) Show(ctx context.Context, ref Ref) (*VersionInfo, error) {
 		return nil, err
 	}
 	info := &VersionInfo{CommittedVersion: *cv, Artefact: a.Name, Head: pinOf(a), Freshness: v.freshness(a.ID.String()), Channels: channelsTo(a, cv.VID)}
+	if info.Pinned, err = v.pinned(ctx, cv); err != nil {
+		return nil, err
+	}
 	if err := checkUsable(a.Name, cv); err != nil {
 		info.Sealed, info.Why = true, err.Error()
 		return info, nil

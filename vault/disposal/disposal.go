@@ -59,6 +59,9 @@ type Desk struct {
 	// where nobody asks, and nil is what it returns if there is none.
 	Proof func(ctx context.Context, artefacts []canonical.Digest) (*checkpoint.Proof, error)
 
+	// Systems lists the versions that live and pin others; nil: there are none.
+	Systems func(ctx context.Context) ([]System, error)
+
 	rings  map[canonical.Digest]*keyring.Ring
 	litter []string // keys of objects that a run has put for itself
 }

@@ -2,6 +2,7 @@ package disposal
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -50,6 +51,8 @@ type facts struct {
 	dies       []*state.CommittedVersion
 	vault      *state.Vault
 	at         entry.Time                            // when it is looked at
+	good       map[string][]*state.CommittedVersion  // by channel: what is known good of what it can fall back to
+	systems    []System                              // that live on
 	references map[canonical.ID]*manifest.References // of undestroyed versions; nil: not read
 }
 
@@ -58,6 +61,7 @@ func Interlocks() []Interlock {
 	return []Interlock{
 		{Rule: "channel", Asks: "a channel points to a version that dies: move it first, or leave it pointing to a destroyed version", Decisions: []string{"leave"}, journals: true, find: channels},
 		{Rule: "known-good", Asks: "a version that dies is the last known good one that a channel could fall back to", Decisions: []string{"accept"}, journals: true, find: lastGood},
+		{Rule: "system", Asks: "a system that lives on pins a version that dies: nobody can pull it then, or fall back to it", Decisions: []string{"accept"}, journals: true, find: pinned},
 		{Rule: "shared", Asks: "chunks of a version that dies live on in others, and their plaintext with them", Decisions: []string{"accept"}, find: shared},
 		{Rule: "transfer", Asks: "a version that dies was handed over: has its new owner confirmed that they hold it?", Decisions: []string{"received", "not-received"}, journals: true, find: handedOver},
 	}
@@ -91,7 +95,7 @@ func lastGood(f facts) []Subject {
 		if now == nil || now.State != state.Live || slices.Contains(f.dies, now) {
 			continue // whether that may be is for the interlock "channel"
 		}
-		good := f.artefact.KnownGood(name, f.vault, f.at)
+		good := f.good[name]
 		if len(good) == 0 || slices.ContainsFunc(good, func(v *state.CommittedVersion) bool { return !slices.Contains(f.dies, v) }) {
 			continue
 		}
@@ -99,6 +103,55 @@ func lastGood(f facts) []Subject {
 			Why: fmt.Sprintf("v%d is what channel %s falls back to from v%d, and nothing else is known good", good[0].Number, name, now.Number)})
 	}
 	return out
+}
+
+// System is a version that pins others.
+type System struct {
+	Artefact *state.Artefact
+	Version  *state.CommittedVersion
+}
+
+// pinned finds systems that live on without a part that dies.
+func pinned(f facts) []Subject {
+	var out []Subject
+	for _, s := range f.systems {
+		for _, v := range f.dies {
+			if s.Version.Pins(f.artefact.ID, v.VID) {
+				out = append(out, Subject{Name: s.Version.Ref(s.Artefact.Name), Version: v.VID,
+					Why: fmt.Sprintf("%s is a part of %s, which lives on", v.Ref(f.artefact.Name), s.Version.Ref(s.Artefact.Name))})
+			}
+		}
+	}
+	return out
+}
+
+// facts gathers what interlocks look at but references. in reports whether a
+// version is disposed of by the same disposal: a system that dies pins nothing.
+func (d *Desk) facts(ctx context.Context, a *state.Artefact, dies []*state.CommittedVersion, in func(aid canonical.Digest, vid canonical.ID) bool) (*facts, error) {
+	f := &facts{artefact: a, dies: dies, vault: d.Vault.State(), at: entry.At(d.Vault.Now()), good: map[string][]*state.CommittedVersion{}}
+	lookup := func(id canonical.Digest) (*state.Artefact, error) {
+		a, err := d.fold(ctx, id)
+		if errors.Is(err, ErrUnknown) {
+			return nil, nil
+		}
+		return a, err
+	}
+	for name := range a.Channels {
+		good, err := a.KnownGood(name, f.vault, f.at, lookup)
+		if err != nil {
+			return nil, err
+		}
+		f.good[name] = good
+	}
+	if d.Systems == nil {
+		return f, nil
+	}
+	all, err := d.Systems(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking for systems: %w", err)
+	}
+	f.systems = slices.DeleteFunc(all, func(s System) bool { return in(s.Artefact.ID, s.Version.VID) })
+	return f, nil
 }
 
 // handedOver finds versions that die and were handed over to a new owner, who may

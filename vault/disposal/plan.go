@@ -101,7 +101,7 @@ func (d *Desk) Plan(ctx context.Context, draft Draft) (*Plan, error) {
 	var open []Undecided
 	used := map[string]bool{}
 	for _, scope := range draft.Scope {
-		part, f, err := d.planArtefact(ctx, scope)
+		part, f, err := d.planArtefact(ctx, scope, draft.Scope)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func (d *Desk) Plan(ctx context.Context, draft Draft) (*Plan, error) {
 	return p, nil
 }
 
-func (d *Desk) planArtefact(ctx context.Context, scope state.DisposalScope) (*PlanArtefact, *facts, error) {
+func (d *Desk) planArtefact(ctx context.Context, scope state.DisposalScope, all []state.DisposalScope) (*PlanArtefact, *facts, error) {
 	a, err := d.fold(ctx, scope.Artefact)
 	if err != nil {
 		return nil, nil, err
@@ -131,7 +131,7 @@ func (d *Desk) planArtefact(ctx context.Context, scope state.DisposalScope) (*Pl
 	if a.Ended {
 		return nil, nil, fmt.Errorf("%s: it was destroyed as a whole: %w", a.Name, ErrRefused)
 	}
-	f := &facts{artefact: a, vault: d.Vault.State(), at: entry.At(d.Vault.Now())}
+	var dies []*state.CommittedVersion
 	for _, id := range scope.Versions {
 		v := a.Version(id)
 		if v == nil {
@@ -140,14 +140,22 @@ func (d *Desk) planArtefact(ctx context.Context, scope state.DisposalScope) (*Pl
 		if v.State != state.Live {
 			return nil, nil, fmt.Errorf("%s is %s already: %w", v.Ref(a.Name), v.State, ErrRefused)
 		}
-		f.dies = append(f.dies, v)
+		dies = append(dies, v)
 	}
 	if scope.Whole {
 		for _, v := range a.Versions {
 			if v.State == state.Live {
-				f.dies = append(f.dies, v)
+				dies = append(dies, v)
 			}
 		}
+	}
+	f, err := d.facts(ctx, a, dies, func(aid canonical.Digest, vid canonical.ID) bool {
+		return slices.ContainsFunc(all, func(s state.DisposalScope) bool {
+			return s.Artefact == aid && (s.Whole || slices.Contains(s.Versions, vid))
+		})
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(f.dies, func(x, y *state.CommittedVersion) int { return x.Number - y.Number })
 	if f.references, err = d.ring(a.ID).AllReferences(ctx); err != nil {

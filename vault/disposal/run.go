@@ -128,7 +128,11 @@ func (d *Desk) mayBegin(ctx context.Context, s *Status) error {
 			}
 			dies = append(dies, v)
 		}
-		if err := stillDecided(facts{artefact: a, dies: dies, vault: d.Vault.State(), at: now}, plan.Decisions); err != nil {
+		f, err := d.facts(ctx, a, dies, func(aid canonical.Digest, vid canonical.ID) bool { return planned(plan, aid, vid) })
+		if err != nil {
+			return err
+		}
+		if err := stillDecided(*f, plan.Decisions); err != nil {
 			return fmt.Errorf("disposal %s, since it was planned: %w", s.ID, err)
 		}
 	}

@@ -247,8 +247,9 @@ type (
 		Labels         map[string]string `json:"labels,omitempty"`
 		Sources        []Source          `json:"sources,omitempty"`
 		Lineage        []Edge            `json:"lineage,omitempty"`
-		Complete       bool              `json:"complete"`       // the lineage names all it descends from
-		Move           string            `json:"move,omitempty"` // a channel that moves to it
+		Complete       bool              `json:"complete"`        // the lineage names all it descends from
+		Parts          []SystemPart      `json:"parts,omitempty"` // of a system
+		Move           string            `json:"move,omitempty"`  // a channel that moves to it
 	}
 	// Source is where public material came from.
 	Source struct {

@@ -104,16 +104,20 @@ func (b *Version) Check() error {
 			return refuse(RuleBody, "lineage role %q: one of %v", l.Role, LineageRoles())
 		}
 	}
+	if err := checkParts(b.Kind, b.Parts); err != nil {
+		return err
+	}
 	described, err := canonical.Marshal(struct {
 		Labels  map[string]string
 		Sources []Source
 		Lineage []Edge
-	}{b.Labels, b.Sources, b.Lineage})
+		Parts   []SystemPart `json:",omitempty"`
+	}{b.Labels, b.Sources, b.Lineage, b.Parts})
 	if err != nil {
 		return refuse(RuleBody, "%v", err)
 	}
 	if len(described) > MaxDescription {
-		return refuse(RuleBody, "labels, sources and lineage of %d bytes together: at most %d", len(described), MaxDescription)
+		return refuse(RuleBody, "labels, sources, lineage and parts of %d bytes together: at most %d", len(described), MaxDescription)
 	}
 	return nil
 }
@@ -151,6 +155,11 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 	for _, id := range b.Borrowed {
 		if v := a.byVID[id]; (v == nil || v.State != Live) && on(RuleBorrowed) {
 			return refuse(RuleBorrowed, "it borrowed through %s, which is not live", id)
+		}
+	}
+	for _, p := range b.Parts {
+		if p.Artefact == a.ID {
+			return refuse(RuleBody, "part %q is of the system's own artefact", p.Name)
 		}
 	}
 	by := a.author(e).Name

@@ -111,7 +111,7 @@ func judge(err error) verdict {
 	switch kind := backends.KindOf(err); {
 	case is(errNothingToDo):
 		return verdict{codeNothing, "nothing-to-do", ""}
-	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName, path.ErrBadPattern, vault.ErrSource, vault.ErrPolicy):
+	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName, path.ErrBadPattern, vault.ErrSource, vault.ErrPart, vault.ErrPolicy):
 		return verdict{codeUsage, "usage", ""}
 	case is(identity.ErrFormat):
 		return verdict{codeUsage, "identity", "name your identity with --identity, or make one: aivault identity new FILE"}
