@@ -133,6 +133,14 @@ func (m *moving) fold(ctx context.Context) error {
 func (m *moving) gates(a *state.Artefact) []state.Gate {
 	st, now := m.vault.State(), m.vault.session.Time()
 	out := a.Gates(a.Version(m.to), m.channel, st, now)
+	if self := m.vault.Self(); self != nil {
+		for i := range out {
+			ok, why := a.MoverTrained(a.Version(m.to), m.channel, self.Name, now)
+			if out[i].Name == state.GateTrained+state.Operator && !ok && out[i].Met {
+				out[i].Met, out[i].Why = false, why
+			}
+		}
+	}
 	for _, p := range m.parts {
 		for _, g := range p.artefact.Gates(p.version, m.channel, st, now) {
 			g.Name = p.name + ":" + g.Name

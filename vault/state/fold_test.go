@@ -52,6 +52,8 @@ func (a *artefact) body(kind string) any {
 		return state.MemberMark{Name: "op2"}
 	case state.KindMemberTaint:
 		return state.MemberTaint{Key: w.keyID("dev"), From: entry.At(dawn), To: entry.At(w.now)}
+	case state.KindMemberTraining:
+		return state.MemberTraining{Name: "dev", Role: state.Developer, Course: "secure training", Expires: entry.At(w.now.AddDate(1, 0, 0)), Document: w.doc()}
 	case state.KindGroup:
 		return state.Group{Name: "g", ID: vid, Recipient: "r", Object: w.named("grp/" + vid.String() + "-"), List: w.doc()}
 	case state.KindRule:

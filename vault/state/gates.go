@@ -18,6 +18,7 @@ type Requirement struct {
 	Evidence    []string `json:"evidence,omitempty"`    // a type, or a type and a name: "scan", "evaluation/robustness"
 	Independent bool     `json:"independent,omitempty"` // evidence by others than who pushed
 	Approvals   int      `json:"approvals,omitempty"`   // by operators other than who pushed
+	Trained     []string `json:"trained,omitempty"`     // roles of TrainedRoles whose holders must be trained for them
 	Drill       Duration `json:"drill,omitzero"`        // of what it falls back to: a drill that is no older
 }
 
@@ -57,7 +58,12 @@ func checkRequirements(list []Requirement) error {
 		if r.Approvals < 0 || r.Approvals > 16 {
 			return refuse(RuleBody, "policy: %d approvals (0 to 16)", r.Approvals)
 		}
-		if len(r.Evidence) == 0 && r.Approvals == 0 && r.Drill.IsZero() {
+		for _, role := range r.Trained {
+			if !slices.Contains(TrainedRoles(), role) {
+				return refuse(RuleBody, "policy: trained %q: one of %v", role, TrainedRoles())
+			}
+		}
+		if len(r.Evidence) == 0 && r.Approvals == 0 && len(r.Trained) == 0 && r.Drill.IsZero() {
 			return refuse(RuleBody, "policy: the requirement of %s:%s asks for nothing", r.Artefact, r.Channel)
 		}
 	}
@@ -130,7 +136,7 @@ func (a *Artefact) Gates(cv *CommittedVersion, channel string, v *Vault, t entry
 		met, why := cv.approved(approvals, v)
 		out = append(out, Gate{Name: GateApproval, Met: met, Why: why, Waived: cv.waived(channel, GateApproval)})
 	}
-	return out
+	return append(out, a.trainings(cv, channel, v, t)...)
 }
 
 // Gated reports whether policy asks anything of a kind of version before channel
@@ -139,7 +145,7 @@ func (a *Artefact) Gated(channel, kind string) bool { return gated(a.Vault, a.Na
 
 func gated(v *Vault, name, channel, kind string) bool {
 	return slices.ContainsFunc(v.Policy.requirements(name, channel, kind), func(r Requirement) bool {
-		return len(r.Evidence) > 0 || r.Approvals > 0
+		return len(r.Evidence) > 0 || r.Approvals > 0 || len(r.Trained) > 0
 	})
 }
 

@@ -42,6 +42,7 @@ func (a *Artefact) Checks(cv *CommittedVersion, channel string, v *Vault, t entr
 		a.checkEvidence(cv, Evaluation, []string{Evaluation}, channel, v, t),
 		a.checkEvidence(cv, Scan, []string{Scan}, channel, v, t),
 		a.checkEvidence(cv, "evidence", recordTypes(), channel, v, t),
+		a.checkTraining(cv, channel, v, t),
 		cv.released(),
 		a.checkDrill(cv, channel, v, t),
 	}

@@ -24,6 +24,7 @@ const (
 	KindMemberSuspend   = "member.suspend"
 	KindMemberResume    = "member.resume"
 	KindMemberTaint     = "member.taint"
+	KindMemberTraining  = "member.training"
 	KindGroup           = "group"
 	KindRule            = "rule"
 	KindPolicy          = "policy"
@@ -70,7 +71,7 @@ func Critical(kind string) bool { return critical[kind] }
 
 var critical = map[string]bool{
 	KindGenesis: true, KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
-	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
+	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindMemberTraining: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true,
 	KindDisposalRequest: true, KindDisposalApprove: true, KindDisposalCancel: true, KindDisposalAccept: false, KindDisposalRemoved: false, KindCheckpoint: false,
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true,
