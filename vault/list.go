@@ -25,10 +25,11 @@ type Summary struct {
 	Latest         int // number of the newest live version; 0: none
 	Quarantined    int // of the live ones
 	Channels       map[string]int
-	Fallbacks      map[string]int // for each channel that points to something: what it would fall back to as far as journals tell; 0: nothing
-	Modified       time.Time      // of the last entry
-	Stored         int64          // bytes that its live versions take in storage, shared objects counted once for each
-	State          string         // "live", "empty" or "destroyed"
+	Fallbacks      map[string]int    // for each channel that points to something: what it would fall back to as far as journals tell; 0: nothing
+	Faults         map[string]string // for each channel that points to something: why that is not known good as far as journals tell; "": it is
+	Modified       time.Time         // of the last entry
+	Stored         int64             // bytes that its live versions take in storage, shared objects counted once for each
+	State          string            // "live", "empty" or "destroyed"
 }
 
 // List summarises the artefacts whose name matches glob ("" or "*": all), by
@@ -96,7 +97,7 @@ func (v *Vault) checkHidden(ids []canonical.Digest) error {
 }
 
 func (v *Vault) summarise(a *state.Artefact, lookup func(canonical.Digest) (*state.Artefact, error)) (Summary, error) {
-	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Fallbacks: map[string]int{}, Modified: a.Time.Time, State: "empty"}
+	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Fallbacks: map[string]int{}, Faults: map[string]string{}, Modified: a.Time.Time, State: "empty"}
 	for _, cv := range a.Versions {
 		if cv.State == state.Live {
 			s.Live++
@@ -123,6 +124,12 @@ func (v *Vault) summarise(a *state.Artefact, lookup func(canonical.Digest) (*sta
 			if len(good) > 0 {
 				s.Fallbacks[name] = good[0].Number
 			}
+			parts, err := cv.CheckParts(name, v.State(), v.session.Time(), lookup)
+			if err != nil {
+				return s, err
+			}
+			j := Judged{Checks: append(a.Checks(cv, name, v.State(), v.session.Time()), parts)}
+			s.Faults[name] = j.Reason()
 		}
 	}
 	return s, nil
