@@ -81,7 +81,11 @@ func (a *artefact) body(kind string) any {
 	case state.KindActivate:
 		return a.activate(eid)
 	case state.KindVersion:
-		return a.version(w.id())
+		v := a.version(w.id())
+		if w.n%3 == 0 {
+			v.Kind, v.Parts = state.KindSystem, []state.SystemPart{{Name: "part", Artefact: w.digest(), Version: w.id(), Digest: w.digest()}}
+		}
+		return v
 	case state.KindChannel:
 		return state.Channel{Channel: "main", From: a.state.Channel("main"), To: vid}
 	case state.KindCondemn:

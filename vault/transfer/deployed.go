@@ -78,7 +78,7 @@ func CompareDeployed(ctx context.Context, dir string, placed []Placed, o Deploye
 	g.SetLimit(plainBuffers())
 	g.Go(func() error {
 		for i := range placed {
-			if err := c.expect(gctx, g, &placed[i]); err != nil {
+			if err := c.expect(gctx, g, expect(placed, i)); err != nil {
 				return err
 			}
 		}
@@ -134,9 +134,8 @@ func (c *comparison) selected(p string) bool {
 
 // expect goes through a manifest, and compares what should be there. Files are
 // read in the background.
-func (c *comparison) expect(ctx context.Context, g *errgroup.Group, pl *Placed) error {
-	v := pl.Version
-	expect := expected{placed: pl}
+func (c *comparison) expect(ctx context.Context, g *errgroup.Group, expect *expected) error {
+	pl, v := expect.placed, expect.placed.Version
 	var inv *inventory
 	if len(c.include) == 0 {
 		inv = newInventory(v)
@@ -149,8 +148,11 @@ func (c *comparison) expect(ctx context.Context, g *errgroup.Group, pl *Placed) 
 		if err == nil {
 			err = l.err
 		}
+		if err == nil {
+			err = expect.part(&l)
+		}
 		if err == nil && inv != nil {
-			err = errors.Join(inv.add(&l), expect.part(&l))
+			err = inv.add(&l)
 		}
 		if err != nil {
 			return err

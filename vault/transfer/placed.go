@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/aivault/aivault/crypto/canonical"
 )
@@ -49,16 +50,32 @@ func (l *loaded) place(pl *Placed) {
 	}
 }
 
-// expected holds a version to what must be in it.
+// expected holds a version to what must be in it, and to what must not: a
+// directory is of one version alone.
 type expected struct {
 	placed *Placed
+	others map[string]bool // where the other versions stand
 	seen   int
+}
+
+// expect returns what is expected of one of several versions.
+func expect(all []Placed, i int) *expected {
+	x := &expected{placed: &all[i], others: make(map[string]bool)}
+	for k := range all {
+		if k != i && all[i].At == "" {
+			x.others[all[k].At] = true
+		}
+	}
+	return x
 }
 
 // part looks for what is expected in a part that is not placed yet.
 func (x *expected) part(l *loaded) error {
 	for i := range l.part.Entries {
 		e := &l.part.Entries[i]
+		if top, _, _ := strings.Cut(e.Path, "/"); len(x.others) > 0 && x.others[top] {
+			return damaged(l.ref.Key(x.placed.Version.Artefact), fmt.Errorf("%q is where another version of the same tree stands", e.Path))
+		}
 		want, ok := x.placed.Expect[e.Path]
 		if !ok || e.At > 0 {
 			continue

@@ -55,6 +55,15 @@ func TestPlaced(t *testing.T) {
 		t.Errorf("%+v, %v", only, err)
 	}
 
+	in := []transfer.Placed{{Version: own}, {Version: model, At: "z"}}
+	_, err = transfer.Pull(t.Context(), t.TempDir(), in, transfer.PullOptions{})
+	_, err2 := transfer.CompareDeployed(t.Context(), dest, in, transfer.DeployedOptions{Include: []string{"z"}})
+	for _, err := range []error{err, err2} {
+		if !errors.Is(err, transfer.ErrIntegrity) || !strings.Contains(err.Error(), `"z/own" is where another version`) {
+			t.Errorf("two versions of one directory: %v", err)
+		}
+	}
+
 	for name, expect := range map[string]map[string]canonical.Digest{
 		"lacks a file": {"parts.json": canonical.Sum([]byte(document))},
 		"is not what":  {"system.json": canonical.Sum([]byte("another"))},

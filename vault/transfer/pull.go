@@ -239,14 +239,15 @@ func (p *pull) plan(ctx context.Context) error {
 func (p *pull) survey(ctx context.Context, g *errgroup.Group, invs []*inventory) error {
 	p.cache = []loaded{}
 	for i := range p.placed {
-		if err := p.surveyOne(ctx, g, &p.placed[i], invs[i]); err != nil {
+		if err := p.surveyOne(ctx, g, expect(p.placed, i), invs[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *pull) surveyOne(ctx context.Context, g *errgroup.Group, pl *Placed, inv *inventory) error {
+func (p *pull) surveyOne(ctx context.Context, g *errgroup.Group, expect *expected, inv *inventory) error {
+	pl := expect.placed
 	if inv != nil {
 		if err := inv.readTensors(ctx, nil); err != nil {
 			return err
@@ -254,13 +255,15 @@ func (p *pull) surveyOne(ctx context.Context, g *errgroup.Group, pl *Placed, inv
 	}
 	var last *standing
 	var pieces pieces
-	expect := expected{placed: pl}
 	for l, err := range pl.Version.parts(ctx, paths(pl.wanted(p.include))) {
 		if err == nil {
 			err = l.err
 		}
+		if err == nil {
+			err = expect.part(&l)
+		}
 		if err == nil && inv != nil {
-			err = errors.Join(inv.add(&l), expect.part(&l))
+			err = inv.add(&l)
 		}
 		if err != nil {
 			return err
