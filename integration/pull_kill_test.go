@@ -16,15 +16,40 @@ import (
 var pullKills = flag.Int("pull-kills", 5, "how often to kill a pull that exchanges trees, each way")
 
 // TestKillDuringExchange kills a pull of one version over another at random
-// moments. Whenever that is, the destination is one version or the other, whole;
-// the next pull completes, and leaves nothing but the destination.
+// moments; of a version alone, and of a system. Whenever that is, the destination
+// is one or the other, whole; the next pull completes, and leaves nothing but the
+// destination.
 func TestKillDuringExchange(t *testing.T) {
 	for _, link := range []bool{false, true} {
-		t.Run(fmt.Sprintf("link %v", link), func(t *testing.T) { killDuringExchange(t, link) })
+		t.Run(fmt.Sprintf("link %v", link), func(t *testing.T) { killDuringExchange(t, link, pushTree) })
+	}
+	t.Run("system", func(t *testing.T) { killDuringExchange(t, false, pushSystem) })
+}
+
+// pushTree pushes a version of fraud.
+func pushTree(t *testing.T, h *home, _ int, tree string) { h.run(t, 0, "push", "fraud", tree) }
+
+// pushSystem pushes a version of fraud that pins a part for each directory of a
+// tree, and gives the tree the file that such a version has.
+func pushSystem(t *testing.T, h *home, version int, tree string) {
+	args := []string{"push", "fraud"}
+	dirs, err := os.ReadDir(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dirs {
+		h.run(t, 0, "push", "part/"+d.Name(), filepath.Join(tree, d.Name()))
+		args = append(args, "--part", d.Name()+"=part/"+d.Name())
+	}
+	h.run(t, 0, args...)
+	once := filepath.Join(t.TempDir(), "once")
+	h.run(t, 0, "pull", fmt.Sprintf("fraud@v%d", version+1), once, "--include", "system.json")
+	if err := os.Rename(filepath.Join(once, "system.json"), filepath.Join(tree, "system.json")); err != nil {
+		t.Fatal(err)
 	}
 }
 
-func killDuringExchange(t *testing.T, link bool) {
+func killDuringExchange(t *testing.T, link bool, push func(*testing.T, *home, int, string)) {
 	h := newHome(t)
 	location := filepath.Join(h.dir, "vault")
 	h.env = append(h.env, "AIVAULT_VAULT="+location)
@@ -47,7 +72,7 @@ func killDuringExchange(t *testing.T, link bool) {
 				t.Fatal(err)
 			}
 		}
-		h.run(t, 0, "push", "fraud", trees[v])
+		push(t, h, v, trees[v])
 	}
 	parent := filepath.Join(h.dir, "serving")
 	dest := filepath.Join(parent, "current")

@@ -372,11 +372,12 @@ func (o *office) acts() map[string]attempt {
 		state.KindMemberAdd: o.command(func(p *person, _ bool) []string {
 			return []string{"member", "add", "by-" + p.name, "--key", o.line()}
 		}),
-		state.KindMemberRemove:  o.command(fixed("member", "remove", "leaver")),
-		state.KindMemberRekey:   o.command(func(*person, bool) []string { return []string{"member", "rekey", "victim", "--key", o.line()} }),
-		state.KindMemberSuspend: o.command(fixed("member", "suspend", "victim")),
-		state.KindMemberResume:  o.command(fixed("member", "resume", "victim")),
-		state.KindMemberTaint:   o.command(fixed("member", "taint", "victim", "--between", "2026-01-01", "--between", "2026-01-02")),
+		state.KindMemberRemove:   o.command(fixed("member", "remove", "leaver")),
+		state.KindMemberRekey:    o.command(func(*person, bool) []string { return []string{"member", "rekey", "victim", "--key", o.line()} }),
+		state.KindMemberSuspend:  o.command(fixed("member", "suspend", "victim")),
+		state.KindMemberResume:   o.command(fixed("member", "resume", "victim")),
+		state.KindMemberTaint:    o.command(fixed("member", "taint", "victim", "--between", "2026-01-01", "--between", "2026-01-02")),
+		state.KindMemberTraining: o.command(fixed("member", "train", "victim", "--role", "operator", "--course", "incident response", "--expires", "P1Y")),
 		state.KindMemberRotate: o.command(func(p *person, _ bool) []string {
 			next := filepath.Join(p.home.dir, "next")
 			p.home.run(o.t, 0, "identity", "new", next)

@@ -26,6 +26,9 @@ type AttestOptions struct {
 	Result  string    // state.Pass, Warn or Fail
 	Expires time.Time // it counts before then; zero: for ever
 	File    string    // a document to keep with it; "": none
+	// Measurements are what a test measured, sorted by name. A pass that one of them
+	// belies is refused.
+	Measurements []evidence.Measurement
 }
 
 // AttestResult is evidence that stands.
@@ -49,6 +52,9 @@ type AttestResult struct {
 func (v *Vault) Attest(ctx context.Context, ref Ref, o AttestOptions) (*AttestResult, error) {
 	body := state.Attest{Type: o.Type, Name: o.Name, Result: o.Result}
 	if err := body.Check(); err != nil {
+		return nil, err
+	}
+	if err := evidence.CheckMeasurements(o.Type, o.Result, o.Measurements); err != nil {
 		return nil, err
 	}
 	if !o.Expires.IsZero() {
@@ -77,7 +83,7 @@ func (v *Vault) Attest(ctx context.Context, ref Ref, o AttestOptions) (*AttestRe
 		}
 		body.Document = state.Document{Artefact: id, Version: res.Document.VID, Digest: res.Document.Digest}
 	}
-	statement := evidence.Make(v.Genesis(), a.ID, cv.Ref(a.Name), body, v.session.Author(), v.session.Time())
+	statement := evidence.Make(v.Genesis(), a.ID, cv.Ref(a.Name), body, v.session.Author(), v.session.Time(), o.Measurements)
 	plain, err := evidence.Sign(ctx, statement, v.session.Signer)
 	if err != nil {
 		return nil, err

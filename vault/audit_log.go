@@ -120,6 +120,14 @@ func describeVault(e *entry.Entry) string {
 		return line(e, func(b state.MemberTaint) string {
 			return fmt.Sprintf("signatures of key %s from %s to %s are not to be trusted", b.Key, b.From, b.To)
 		})
+	case state.KindMemberTraining:
+		return line(e, func(b state.MemberTraining) string {
+			s := fmt.Sprintf("%s was trained as %s: %s", b.Name, b.Role, b.Course)
+			if !b.Expires.IsZero() {
+				s += ", until " + b.Expires.String()
+			}
+			return s
+		})
 	case state.KindGroup:
 		return line(e, func(b state.Group) string { return "group " + b.Name + " set" })
 	case state.KindRule:

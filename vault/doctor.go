@@ -28,6 +28,7 @@ type Check struct {
 type DoctorReport struct {
 	Fit          bool // no check failed
 	Checks       []Check
+	Artefacts    []Summary // of the vault, if there is one
 	Capabilities backends.Capabilities
 	Keepers      []custody.Profile
 }
@@ -165,11 +166,15 @@ func (r *DoctorReport) vault(ctx context.Context, c Config, v *Vault) error {
 	} else {
 		r.add("journals", "ok", fmt.Sprintf("%d artefacts, every entry verified", len(summaries)), "")
 	}
+	r.Artefacts = summaries
 	for _, s := range summaries {
 		for _, channel := range slices.Sorted(maps.Keys(s.Fallbacks)) {
 			if s.State == "live" && s.Fallbacks[channel] == 0 {
 				r.add("fallback", "warn", fmt.Sprintf("%s:%s points to v%d and has nothing known good to fall back to", s.Artefact, channel, s.Channels[channel]),
 					fmt.Sprintf("aivault rollback %s:%s --dry-run says what each version lacks", s.Artefact, channel))
+			}
+			if why := s.Faults[channel]; s.State == "live" && why != "" {
+				r.add("channel", "warn", fmt.Sprintf("%s:%s points to v%d, which is not known good: %s", s.Artefact, channel, s.Channels[channel], why), "")
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func (v *Vault) Graph(ctx context.Context, glob string) (*GraphReport, error) {
 	for _, k := range w.order {
 		if a := w.kin[k.Artefact]; state.MatchGlob(glob, a.Name) {
 			in[k] = true
-			for _, e := range a.Version(k.Version).Lineage {
+			for _, e := range edgesOf(a.Version(k.Version)) {
 				in[lineage.Key{Artefact: e.Artefact, Version: e.Version}] = true
 			}
 		}
@@ -82,7 +82,7 @@ func (v *Vault) Graph(ctx context.Context, glob string) (*GraphReport, error) {
 	out := &GraphReport{Freshness: v.freshness(entry.VaultJournal)}
 	for _, k := range keys {
 		out.Versions = append(out.Versions, w.version(k))
-		for _, e := range w.kin[k.Artefact].Version(k.Version).Lineage {
+		for _, e := range edgesOf(w.kin[k.Artefact].Version(k.Version)) {
 			if !w.has(lineage.Key{Artefact: e.Artefact, Version: e.Version}) {
 				out.Missing++
 			}
@@ -114,11 +114,24 @@ func (v *Vault) readLineage(ctx context.Context) (*web, error) {
 		for _, cv := range a.Versions {
 			k := lineage.Key{Artefact: a.ID, Version: cv.VID}
 			w.order = append(w.order, k)
-			nodes = append(nodes, lineage.Node{Key: k, Edges: cv.Lineage, Complete: cv.Complete})
+			nodes = append(nodes, lineage.Node{Key: k, Edges: edgesOf(cv), Complete: cv.Complete})
 		}
 	}
 	w.graph = lineage.New(nodes)
 	return w, nil
+}
+
+// pins is the role of what a system pins: they go together, and neither descends
+// from the other.
+const pins = "pins"
+
+// edgesOf returns a version's lineage, and what it pins.
+func edgesOf(cv *state.CommittedVersion) []state.Edge {
+	out := slices.Clone(cv.Lineage)
+	for _, p := range cv.Parts {
+		out = append(out, state.Edge{Artefact: p.Artefact, Version: p.Version, Role: pins})
+	}
+	return out
 }
 
 // sorted returns the artefacts by name.
@@ -163,7 +176,7 @@ func (w *web) links(keys []lineage.Key) []Link {
 	}
 	out := []Link{}
 	for i, k := range keys {
-		for _, e := range w.committed(k).Lineage {
+		for _, e := range edgesOf(w.committed(k)) {
 			if from, ok := at[lineage.Key{Artefact: e.Artefact, Version: e.Version}]; ok {
 				out = append(out, Link{from, i, e.Role})
 			}

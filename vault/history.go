@@ -96,6 +96,9 @@ func describe(a *state.Artefact, e *entry.Entry) string {
 	case state.KindVersion:
 		return line(e, func(b state.Version) string {
 			s := fmt.Sprintf("pushed %s (sha256:%s)", number(b.VID), b.Digest) + origin(a, b)
+			if n := len(b.Parts); n > 0 {
+				s += fmt.Sprintf(", a system of %d parts: %s", n, partNames(b.Parts))
+			}
 			if b.Move != "" {
 				s += ", channel " + b.Move + " moved to it"
 			}
@@ -183,6 +186,15 @@ func origin(a *state.Artefact, b state.Version) string {
 		return ""
 	}
 	return ", from " + strings.Join(out, ", ")
+}
+
+// partNames lists the parts of a system by name and version digest.
+func partNames(parts []state.SystemPart) string {
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		out[i] = fmt.Sprintf("%s sha256:%s", p.Name, p.Digest)
+	}
+	return strings.Join(out, ", ")
 }
 
 // evidenceName is the type of evidence, with which of several it is.

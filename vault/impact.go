@@ -308,7 +308,8 @@ func (i *impact) follow() {
 	}
 	for _, o := range result.Open {
 		cv := i.web.committed(o.Key)
-		if worrying := slices.Contains([]string{"model", "dataset", "system"}, cv.Version.Kind); worrying && cv.State <= state.Executed {
+		worrying := slices.Contains([]string{"model", "dataset", state.KindSystem}, cv.Version.Kind) && len(cv.Parts) == 0
+		if worrying && cv.State <= state.Executed {
 			i.report.Open = append(i.report.Open, Unexcluded{i.web.version(o.Key), i.excuse(o)})
 		}
 	}
@@ -320,10 +321,13 @@ func (i *impact) follow() {
 // related says how a version is related to what is suspect.
 func (i *impact) related(f lineage.Found) string {
 	via := i.web.ref(f.Via)
-	for _, e := range i.web.committed(f.Key).Lineage {
+	for _, e := range edgesOf(i.web.committed(f.Key)) {
 		if e.Role == f.Role && (lineage.Key{Artefact: e.Artefact, Version: e.Version}) == f.Via {
 			return f.Role + " " + via
 		}
+	}
+	if f.Role == pins {
+		return via + " pins it"
 	}
 	return fmt.Sprintf("%s is %s it", via, f.Role)
 }

@@ -60,7 +60,11 @@ var ErrNoKnownGood = errors.New("no version is known good")
 // it at its content. without names a check that does not count.
 func (v *Vault) judge(ctx context.Context, l *ledger.Artefact, a *state.Artefact, cv *state.CommittedVersion, channel string, depth Depth, without string) (Judged, error) {
 	j := Judged{Version: cv.Number, Digest: cv.Digest}
-	for _, c := range a.Checks(cv, channel, v.State(), v.session.Time()) {
+	told, err := v.checks(ctx, a, cv, channel)
+	if err != nil {
+		return j, err
+	}
+	for _, c := range told {
 		if c.Name == without && c.Status != state.CheckPass {
 			c.Status = state.CheckNotRequired
 		}
@@ -75,11 +79,50 @@ func (v *Vault) judge(ctx context.Context, l *ledger.Artefact, a *state.Artefact
 	return j, err
 }
 
-// checkContent opens a version and reads of it as far as depth says. Errors are
-// those of a store that is out of reach.
+// checkContent opens a version, and the parts that it pins, and reads of them as
+// far as depth says. Errors are those of a store that is out of reach.
 func (v *Vault) checkContent(ctx context.Context, l *ledger.Artefact, a *state.Artefact, cv *state.CommittedVersion, depth Depth) (key, content state.Check, err error) {
+	members, err := v.members(ctx, l, a, cv)
+	if broken(err) {
+		return state.Check{Name: "key", Status: state.CheckUnknown, Why: "not tried"}, state.Check{Name: "bytes", Status: state.CheckFail, Why: err.Error()}, nil
+	}
+	if err != nil {
+		return key, content, err
+	}
+	drilled := cv.Drilled("", v.State(), v.session.Time())
+	for _, m := range members {
+		k, c, err := v.checkMember(ctx, m, depth, drilled)
+		if err != nil {
+			return key, content, err
+		}
+		key, content = with(key, k, m.name), with(content, c, m.name)
+	}
+	return key, content, nil
+}
+
+// with adds to a check that of a part: the worst of both counts.
+func with(all, part state.Check, name string) state.Check {
+	if name == "" {
+		return part
+	}
+	worse := func(s string) int {
+		return slices.Index([]string{state.CheckPass, state.CheckUnknown, state.CheckFail}, s)
+	}
+	why := name + ": " + part.Why
+	switch {
+	case worse(part.Status) > worse(all.Status):
+		all.Status, all.Why = part.Status, why
+	case worse(part.Status) == worse(all.Status):
+		all.Why += "; " + why
+	}
+	return all
+}
+
+// checkMember is checkContent of one version. drilled is the last drill that read
+// all of it.
+func (v *Vault) checkMember(ctx context.Context, m member, depth Depth, drilled *state.Evidence) (key, content state.Check, err error) {
 	key, content = state.Check{Name: "key", Status: state.CheckUnknown}, state.Check{Name: "bytes", Status: state.CheckUnknown, Why: "it could not be opened"}
-	source, err := v.openSource(ctx, l, a, cv, v.config.Store)
+	source, err := v.openSource(ctx, m.ledger, m.artefact, m.version, v.config.Store)
 	switch {
 	case errors.Is(err, ErrNotPermitted) || errors.Is(err, custody.ErrUnavailable) || errors.Is(err, custody.ErrDenied):
 		key.Why = err.Error()
@@ -92,7 +135,7 @@ func (v *Vault) checkContent(ctx context.Context, l *ledger.Artefact, a *state.A
 	}
 	key.Status, key.Why = state.CheckPass, "the keeper and this reader opened it"
 	if depth == DepthRoot {
-		content, err = v.checkRoot(ctx, cv, source)
+		content, err = checkRoot(ctx, source, drilled)
 		return key, content, err
 	}
 	report, err := transfer.Check(ctx, source, depth == DepthFull, v.config.Progress)
@@ -112,10 +155,9 @@ func (v *Vault) checkContent(ctx context.Context, l *ledger.Artefact, a *state.A
 
 // checkRoot verifies the root of the manifest alone, and relies for the rest on
 // a drill.
-func (v *Vault) checkRoot(ctx context.Context, cv *state.CommittedVersion, source transfer.Source) (state.Check, error) {
+func checkRoot(ctx context.Context, source transfer.Source, last *state.Evidence) (state.Check, error) {
 	c := state.Check{Name: "bytes", Status: state.CheckUnknown}
 	_, err := transfer.Open(ctx, source)
-	last := cv.Drilled("", v.State(), v.session.Time())
 	switch {
 	case err != nil && (broken(err) || errors.Is(err, backends.NotExist)):
 		c.Status, c.Why = state.CheckFail, err.Error()
@@ -146,7 +188,11 @@ func (v *Vault) survey(ctx context.Context, l *ledger.Artefact, a *state.Artefac
 		return nil, nil, err
 	}
 	out := []Judged{{Version: now.Number, Digest: now.Digest, Why: "the channel points to it"}}
-	if checks := a.Checks(now, channel, v.State(), v.session.Time()); !state.Passes(checks) {
+	checks, err := v.checks(ctx, a, now, channel)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !state.Passes(checks) {
 		out[0].Checks, out[0].Why = checks, ""
 	}
 	for n := now.Number - 1; n > 0; n-- {

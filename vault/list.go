@@ -28,10 +28,11 @@ type Summary struct {
 	Latest         int // number of the newest live version; 0: none
 	Quarantined    int // of the live ones
 	Channels       map[string]int
-	Fallbacks      map[string]int // for each channel that points to something: what it would fall back to as far as journals tell; 0: nothing
-	Modified       time.Time      // of the last entry
-	Stored         int64          // bytes that its live versions take in storage, shared objects counted once for each
-	State          string         // "live", "empty" or "destroyed"
+	Fallbacks      map[string]int    // for each channel that points to something: what it would fall back to as far as journals tell; 0: nothing
+	Faults         map[string]string // for each channel that points to something: why that is not known good as far as journals tell; "": it is
+	Modified       time.Time         // of the last entry
+	Stored         int64             // bytes that its live versions take in storage, shared objects counted once for each
+	State          string            // "live", "empty" or "destroyed"
 }
 
 // List summarises the artefacts whose name matches glob ("" or "*": all), by
@@ -50,10 +51,18 @@ func (v *Vault) List(ctx context.Context, glob string) ([]Summary, string, error
 		return nil, "", err
 	}
 	for _, a := range all {
-		if state.MatchGlob(glob, a.Name) {
-			a.Kin = all
-			out = append(out, v.summarise(a))
+		a.Kin = all
+	}
+	lookup := func(id canonical.Digest) (*state.Artefact, error) { return all[id], nil }
+	for _, a := range all {
+		if !state.MatchGlob(glob, a.Name) {
+			continue
 		}
+		s, err := v.summarise(a, lookup)
+		if err != nil {
+			return nil, "", err
+		}
+		out = append(out, s)
 	}
 	slices.SortFunc(out, func(x, y Summary) int { return cmp.Compare(x.Artefact, y.Artefact) })
 	v.keep()
@@ -100,8 +109,8 @@ func (v *Vault) checkHidden(ids []canonical.Digest) error {
 	return nil
 }
 
-func (v *Vault) summarise(a *state.Artefact) Summary {
-	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Fallbacks: map[string]int{}, Modified: a.Time.Time, State: "empty"}
+func (v *Vault) summarise(a *state.Artefact, lookup func(canonical.Digest) (*state.Artefact, error)) (Summary, error) {
+	s := Summary{Artefact: a.Name, Versions: len(a.Versions), Channels: map[string]int{}, Fallbacks: map[string]int{}, Faults: map[string]string{}, Modified: a.Time.Time, State: "empty"}
 	for _, cv := range a.Versions {
 		if cv.State == state.Live {
 			s.Live++
@@ -121,10 +130,20 @@ func (v *Vault) summarise(a *state.Artefact) Summary {
 	for name, p := range a.Channels {
 		if cv := a.Version(p.To); cv != nil {
 			s.Channels[name], s.Fallbacks[name] = cv.Number, 0
-			if good := a.KnownGood(name, v.State(), v.session.Time()); len(good) > 0 {
+			good, err := a.KnownGood(name, v.State(), v.session.Time(), lookup)
+			if err != nil {
+				return s, err
+			}
+			if len(good) > 0 {
 				s.Fallbacks[name] = good[0].Number
 			}
+			parts, err := cv.CheckParts(name, v.State(), v.session.Time(), lookup)
+			if err != nil {
+				return s, err
+			}
+			j := Judged{Checks: append(a.Checks(cv, name, v.State(), v.session.Time()), parts)}
+			s.Faults[name] = j.Reason()
 		}
 	}
-	return s
+	return s, nil
 }

@@ -115,6 +115,7 @@ func PolicySchema() map[string]any {
 					"evidence":    map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": "TYPE or TYPE/NAME: the newest must be a pass"},
 					"independent": map[string]any{"type": "boolean", "description": "evidence by others than who pushed"},
 					"approvals":   number("operators, other than who pushed, who must approve", 16),
+					"trained":     map[string]any{"type": "array", "items": map[string]any{"enum": state.TrainedRoles()}, "description": "roles whose holders must have been trained: developer, who pushed; operator, who approved, and who moves the channel"},
 					"drill":       duration,
 				}}},
 			"receipts":      map[string]any{"enum": []string{state.ReceiptsOff, state.ReceiptsBestEffort, state.ReceiptsRequired}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/journal"
@@ -36,8 +37,10 @@ type PromoteResult struct {
 	Freshness string
 }
 
-// Promote moves a channel to a version, through the gates that policy gives it.
-// All gates are in the result, also beside an error.
+// Promote moves a channel to a version, through the gates that policy gives it,
+// and, of a system, through those that each part would have to go through for the
+// channel of the same name. That of the parts no rule of the journal asks for: it
+// binds who promotes, and everybody who falls back. All gates are in the result, also beside an error.
 //
 // Errors: ErrNotFound, ErrNotPermitted; ErrGates where one is neither met nor
 // waived; ErrConflict if somebody else has moved the channel meanwhile;
@@ -51,16 +54,22 @@ func (v *Vault) Promote(ctx context.Context, ref Ref, channel string, o PromoteO
 		return nil, err
 	}
 	cv, err := find(a, ref)
+	if err != nil {
+		return nil, err
+	}
+	members, err := v.members(ctx, l, a, cv)
 	if err == nil {
-		err = checkUsable(a.Name, cv)
+		err = usable(members, checkUsable)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := v.readKin(ctx, a, cv); err != nil {
-		return nil, err
+	for _, m := range members {
+		if err := v.readKin(ctx, m.artefact, m.version); err != nil {
+			return nil, err
+		}
 	}
-	m := &moving{vault: v, ledger: l, channel: channel, from: a.Channel(channel), to: cv.VID, descent: true, options: o}
+	m := &moving{vault: v, ledger: l, parts: members[1:], channel: channel, from: a.Channel(channel), to: cv.VID, descent: true, options: o}
 	return m.run(ctx)
 }
 
@@ -68,6 +77,7 @@ func (v *Vault) Promote(ctx context.Context, ref Ref, channel string, o PromoteO
 type moving struct {
 	vault    *Vault
 	ledger   *ledger.Artefact
+	parts    []member // of the version that it moves to
 	channel  string
 	from, to canonical.ID // as they were when it was decided
 	descent  bool         // not to what descends from something in quarantine
@@ -107,20 +117,66 @@ func (m *moving) run(ctx context.Context) (*PromoteResult, error) {
 		if err := journal.Pause(ctx, attempt); err != nil {
 			return res, err
 		}
-		if _, err := m.ledger.Fold(ctx); err != nil {
+		if err := m.fold(ctx); err != nil {
 			return res, err
 		}
 	}
 }
 
-// waive writes a waiver for each gate that is shut and may be waived.
+func (m *moving) fold(ctx context.Context) error {
+	if _, err := m.ledger.Fold(ctx); err != nil {
+		return err
+	}
+	for _, p := range m.parts {
+		if _, err := p.ledger.Fold(ctx); err != nil {
+			return fmt.Errorf("part %s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// gates are those of the version, and, named for it, those of each part.
+func (m *moving) gates(a *state.Artefact) []state.Gate {
+	st, now := m.vault.State(), m.vault.session.Time()
+	out := a.Gates(a.Version(m.to), m.channel, st, now)
+	if self := m.vault.Self(); self != nil {
+		for i := range out {
+			ok, why := a.MoverTrained(a.Version(m.to), m.channel, self.Name, now)
+			if out[i].Name == state.GateTrained+state.Operator && !ok && out[i].Met {
+				out[i].Met, out[i].Why = false, why
+			}
+		}
+	}
+	if m.descent && len(a.Version(m.to).Lineage) > 0 {
+		out = append(out, a.Descent(a.Version(m.to)))
+	}
+	for _, p := range m.parts {
+		gates := p.artefact.Gates(p.version, m.channel, st, now)
+		if m.descent && len(p.version.Lineage) > 0 {
+			gates = append(gates, p.artefact.Descent(p.version))
+		}
+		for _, g := range gates {
+			g.Name = p.name + ":" + g.Name
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// waive writes a waiver for each gate that is shut and may be waived: of a part in
+// the journal of its artefact.
 func (m *moving) waive(ctx context.Context, gates []state.Gate) error {
 	for _, g := range shutGates(gates) {
 		if !slices.Contains(m.options.Waive, g.Name) {
 			continue
 		}
-		body := state.Waive{Version: m.to, Channel: m.channel, Gate: g.Name, Reason: m.options.Reason}
-		if err := m.ledger.Append(ctx, state.KindWaive, body, canonical.NewID()); err != nil {
+		to, body := m.ledger, state.Waive{Version: m.to, Channel: m.channel, Gate: g.Name, Reason: m.options.Reason}
+		for _, p := range m.parts {
+			if name, ok := strings.CutPrefix(g.Name, p.name+":"); ok {
+				to, body.Version, body.Gate = p.ledger, p.version.VID, name
+			}
+		}
+		if err := to.Append(ctx, state.KindWaive, body, canonical.NewID()); err != nil {
 			return err
 		}
 	}
@@ -131,10 +187,7 @@ func (m *moving) waive(ctx context.Context, gates []state.Gate) error {
 func (m *moving) result(a *state.Artefact) *PromoteResult {
 	cv := a.Version(m.to)
 	res := &PromoteResult{Artefact: a.Name, Channel: m.channel, Version: cv.Number, Digest: cv.Digest, Head: pinOf(a), Freshness: m.vault.freshness(a.ID.String()),
-		Gates: a.Gates(cv, m.channel, m.vault.State(), m.vault.session.Time())}
-	if m.descent && len(cv.Lineage) > 0 {
-		res.Gates = append(res.Gates, a.Descent(cv))
-	}
+		Gates: m.gates(a)}
 	if from := a.Version(m.from); from != nil {
 		res.From = from.Number
 	}

@@ -52,13 +52,16 @@ type PullResult struct {
 	Fetched   int64 // bytes of stored objects that were fetched for files
 	Swapped   bool  // a whole tree took the place of the one before
 	Changed   bool
-	Receipt   string // what became of the receipt: ReceiptLeft …
+	Receipt   string     // what became of the receipt: ReceiptLeft …
+	Parts     []PartInfo // of a system, each in a directory of its name
 	Head      ledger.Pin
 	Freshness string
 }
 
 // Pull copies a version into the directory dest, as transfer.Version.Pull does.
-// Files get their names only once they verified.
+// Files get their names only once they verified. Of a system its own files come
+// there, and those of each part into a directory of its name: one tree, which is
+// exchanged as one.
 //
 // Errors: ErrNotFound, ErrEmptyMain; ErrDestroyed, ErrRefused, also for a
 // quarantine without a permit; ErrIntegrity,
@@ -73,21 +76,22 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	if err != nil {
 		return nil, err
 	}
-	usable := checkUsable
+	members, err := v.members(ctx, l, a, cv)
+	if err != nil {
+		return nil, err
+	}
+	check := checkUsable
 	if o.Forensic {
-		usable = v.checkForensic
+		check = v.checkForensic
 	}
-	if err := usable(a.Name, cv); err != nil {
+	if err := usable(members, check); err != nil {
 		return nil, err
 	}
-	if err := v.checkFresh(a.ID.String(), "pulling "+cv.Ref(a.Name)); err != nil {
-		return nil, err
-	}
-	left, err := v.leaveReceipt(ctx, a, cv, o.Labels, o.Forensic)
+	left, err := v.leaveReceipts(ctx, members, o)
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
 	}
-	version, err := v.openVersion(ctx, l, a, cv, v.session.Store)
+	placed, err := v.placed(ctx, members, v.session.Store)
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", cv.Ref(a.Name), err)
 	}
@@ -101,9 +105,9 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	}
 	var done *transfer.Pulled
 	if len(o.Tensors) > 0 {
-		done, err = version.PullTensors(ctx, dest, transfer.TensorOptions{Names: o.Tensors, Include: o.Include, Exclude: o.Exclude, Force: o.Force, Progress: v.config.Progress})
+		done, err = placed[0].Version.PullTensors(ctx, dest, transfer.TensorOptions{Names: o.Tensors, Include: o.Include, Exclude: o.Exclude, Force: o.Force, Progress: v.config.Progress})
 	} else {
-		done, err = version.Pull(ctx, dest, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Link: o.Link,
+		done, err = transfer.Pull(ctx, dest, placed, transfer.PullOptions{Include: o.Include, Exclude: o.Exclude, Force: o.Force, Link: o.Link,
 			Before: hook(o.Before), After: hook(o.After), Progress: v.config.Progress})
 	}
 	if err != nil {
@@ -111,7 +115,28 @@ func (v *Vault) Pull(ctx context.Context, ref Ref, dest string, o PullOptions) (
 	}
 	v.keep()
 	return &PullResult{Artefact: a.Name, Version: cv.Number, Digest: cv.Digest, Files: done.Files, Bytes: done.Bytes, Kept: done.KeptBytes,
-		Reused: done.Reused, Fetched: done.Fetched, Swapped: done.Swapped, Changed: done.Changed, Receipt: left, Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
+		Reused: done.Reused, Fetched: done.Fetched, Swapped: done.Swapped, Changed: done.Changed, Receipt: left, Parts: partsOf(members), Head: pinOf(a), Freshness: v.freshness(a.ID.String())}, nil
+}
+
+// leaveReceipts leaves a receipt of each version that is about to be read, after
+// it has made sure that it may be.
+func (v *Vault) leaveReceipts(ctx context.Context, members []member, o PullOptions) (string, error) {
+	for _, m := range members {
+		if err := v.checkFresh(m.artefact.ID.String(), m.ref()); err != nil {
+			return "", err
+		}
+	}
+	out := ""
+	for _, m := range members {
+		left, err := v.leaveReceipt(ctx, m.artefact, m.version, o.Labels, o.Forensic)
+		if err != nil {
+			return "", err
+		}
+		if out == "" || left == ReceiptFailed {
+			out = left
+		}
+	}
+	return out, nil
 }
 
 // openVersion opens the manifest of a version: by way of the keeper, the epoch,

@@ -34,8 +34,9 @@ type PushOptions struct {
 	Labels         map[string]string
 	Sources        []state.Source // where material from outside was got, and when
 	DerivedFrom    []Derivation   // earlier versions that it is related to
-	Complete       bool           // DerivedFrom names all that it descends from
+	Complete       bool           // DerivedFrom and Sources name all that it comes from
 	Justification  string         // a file that says why material from outside is used; "": none
+	Parts          []Part         // of a system, which Paths may then add files to, or nothing
 	Encode         string         // "", "auto": make smaller what gains; "none": store everything as it is
 	IfVersion      *int           // only if the newest version has this number
 	Op             canonical.ID   // zero: drawn; the same author's retry with the same id returns the first version
@@ -74,6 +75,14 @@ var errUnchanged = errors.New("nothing changed")
 func (v *Vault) Push(ctx context.Context, o PushOptions) (*PushResult, error) {
 	o.Kind, o.Classification = cmp.Or(o.Kind, "model"), cmp.Or(o.Classification, "internal")
 	described := state.Version{Kind: o.Kind, Classification: o.Classification, Labels: o.Labels}
+	scan := transfer.ScanOptions{Exclude: o.Exclude, Follow: o.Follow}
+	if len(o.Parts) > 0 {
+		pins, document, err := v.pin(ctx, o.Artefact, o.Parts)
+		if err != nil {
+			return nil, err
+		}
+		described.Parts, scan.Add = pins, []transfer.Added{{Path: state.SystemFile, Data: document}}
+	}
 	if err := described.Check(); err != nil {
 		return nil, err
 	}
@@ -86,9 +95,14 @@ func (v *Vault) Push(ctx context.Context, o PushOptions) (*PushResult, error) {
 	if o.Op.IsZero() {
 		o.Op = canonical.NewID()
 	}
-	tree, err := transfer.Scan(ctx, o.Paths, transfer.ScanOptions{Exclude: o.Exclude, Follow: o.Follow})
+	tree, err := transfer.Scan(ctx, o.Paths, scan)
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range described.Parts {
+		if slices.Contains(tree.Top(), p.Name) {
+			return nil, fmt.Errorf("%s: part %s is pulled to a directory of this name, and nothing else can be there: %w", p.Name, p.Name, ErrSource)
+		}
 	}
 	l, a, err := v.fold(ctx, o.Artefact)
 	if errors.Is(err, ErrNotFound) || err == nil && a.Current == nil && !a.Ended {
@@ -297,7 +311,7 @@ func (p *push) base(ctx context.Context, a *state.Artefact) (*transfer.Base, *st
 func sameDescription(a, b state.Version) bool {
 	return a.Kind == b.Kind && a.Classification == b.Classification && maps.Equal(a.Labels, b.Labels) &&
 		slices.EqualFunc(a.Sources, b.Sources, func(x, y state.Source) bool { return x.Compare(y) == 0 }) && slices.Equal(a.Lineage, b.Lineage) &&
-		a.Complete == b.Complete && a.Justification == b.Justification
+		a.Complete == b.Complete && a.Justification == b.Justification && slices.Equal(a.Parts, b.Parts)
 }
 
 // unchanged ends a push that needed no version. The channel follows all the same.

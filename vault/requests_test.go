@@ -176,6 +176,7 @@ func TestRequests(t *testing.T) {
 	warm := newMachine()
 	want := requestTable(t)
 	next := 1
+	deployed := smallModel(t, 1)
 	for _, c := range []struct {
 		name string
 		run  func(t *testing.T, c vault.Config) error
@@ -195,6 +196,13 @@ func TestRequests(t *testing.T) {
 		}},
 		{"show", func(t *testing.T, c vault.Config) error {
 			_, err := open(t, c).Show(t.Context(), ref)
+			return err
+		}},
+		{"verify --dir", func(t *testing.T, c vault.Config) error {
+			r, err := open(t, c).VerifyDeployed(t.Context(), ref, deployed, vault.DeployedOptions{})
+			if err == nil && len(r.Discrepancies) > 0 {
+				t.Errorf("%v", r.Discrepancies)
+			}
 			return err
 		}},
 		{"list", func(t *testing.T, c vault.Config) error {

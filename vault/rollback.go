@@ -70,9 +70,13 @@ func (v *Vault) rollback(ctx context.Context, name, channel string, o RollbackOp
 	if o.Pretend || to.VID == from {
 		return res, nil
 	}
-	m := &moving{vault: v, ledger: l, channel: channel, from: from, to: to.VID, options: PromoteOptions{Reason: o.Reason, Incident: o.Incident}}
+	members, err := v.members(ctx, l, a, to)
+	if err != nil {
+		return res, err
+	}
+	m := &moving{vault: v, ledger: l, parts: members[1:], channel: channel, from: from, to: to.VID, options: PromoteOptions{Reason: o.Reason, Incident: o.Incident}}
 	if o.To != nil {
-		for _, g := range a.Gates(to, channel, v.State(), v.session.Time()) {
+		for _, g := range m.gates(a) {
 			m.options.Waive = append(m.options.Waive, g.Name)
 		}
 	}
@@ -93,8 +97,12 @@ func (v *Vault) chosen(ctx context.Context, l *ledger.Artefact, a *state.Artefac
 		return nil, fmt.Errorf("%s is no version of %s: %w", o.To, a.Name, ErrNotFound)
 	}
 	cv, err := find(a, *o.To)
+	if err != nil {
+		return nil, err
+	}
+	members, err := v.members(ctx, l, a, cv)
 	if err == nil {
-		err = checkUsable(a.Name, cv)
+		err = usable(members, checkUsable)
 	}
 	if err != nil {
 		return nil, err
@@ -106,7 +114,11 @@ func (v *Vault) chosen(ctx context.Context, l *ledger.Artefact, a *state.Artefac
 	if err != nil {
 		return nil, fmt.Errorf("looking at %s: %w", cv.Ref(a.Name), err)
 	}
-	checks := append([]state.Check{content, key}, a.Checks(cv, channel, v.State(), v.session.Time())...)
+	told, err := v.checks(ctx, a, cv, channel)
+	if err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", cv.Ref(a.Name), err)
+	}
+	checks := append([]state.Check{content, key}, told...)
 	res.Judged = []Judged{{Version: cv.Number, Digest: cv.Digest, Checks: checks, Good: state.Passes(checks)}}
 	for _, c := range checks[:2] {
 		if c.Status == state.CheckFail {

@@ -33,14 +33,7 @@ type stage struct {
 
 func newStage(t *testing.T, requirements ...state.Requirement) *stage {
 	t.Helper()
-	s := &stage{place: newPlace(t), t: t, now: time.Now().Truncate(time.Second)}
-	s.place.now = func() time.Time { return s.now }
-	s.init(t)
-	s.dev, s.ops = s.join(t, "dev", state.Developer), s.join(t, "olga", state.Operator)
-	ok[*vault.Change](t)(s.open(t).SetPolicy(t.Context(), func(p state.Policy) (state.Policy, error) {
-		p.Channels = requirements
-		return p, nil
-	}))
+	s := emptyStage(t, requirements...)
 	for n := 1; n <= 2; n++ {
 		s.dev.push(t, "m", n)
 		if n == 1 {
@@ -50,10 +43,50 @@ func newStage(t *testing.T, requirements ...state.Requirement) *stage {
 	return s
 }
 
+// newSystemStage is a stage whose versions are systems of one part, p@v1, by ada,
+// that is known good; and every operator was trained.
+func newSystemStage(t *testing.T) *stage {
+	t.Helper()
+	s := emptyStage(t, all())
+	otto := s.join(t, "otto", state.Operator)
+	for name, by := range map[string]*place{"ada": s.ops, "olga": s.place, "otto": s.place} {
+		ok[*vault.Change](t)(by.open(t).MemberTrain(t.Context(), name, vault.TrainingOptions{Role: state.Operator, Course: "rolling back"}))
+	}
+	s.place.push(t, "p", 1)
+	ok[*vault.ApproveResult](t)(otto.open(t).ApproveVersion(t.Context(), vault.Ref{Artefact: "p", Number: 1}))
+	for n := 1; n <= 2; n++ {
+		ok[*vault.PushResult](t)(s.dev.open(t).Push(t.Context(), vault.PushOptions{Artefact: "m", Kind: state.KindSystem, Paths: []string{smallModel(t, n)},
+			Parts: []vault.Part{{Name: "p", Ref: vault.Ref{Artefact: "p", Number: 1}}}}))
+		if n == 1 {
+			ok[*vault.GrantResult](t)(s.dev.open(t).Grant(t.Context(), "m", []string{"ada"}))
+		}
+	}
+	return s
+}
+
+// setPolicy makes policy ask for these things.
+func (s *stage) setPolicy(requirements ...state.Requirement) {
+	s.t.Helper()
+	ok[*vault.Change](s.t)(s.open(s.t).SetPolicy(s.t.Context(), func(p state.Policy) (state.Policy, error) {
+		p.Channels = requirements
+		return p, nil
+	}))
+}
+
+func emptyStage(t *testing.T, requirements ...state.Requirement) *stage {
+	t.Helper()
+	s := &stage{place: newPlace(t), t: t, now: time.Now().Truncate(time.Second)}
+	s.place.now = func() time.Time { return s.now }
+	s.init(t)
+	s.dev, s.ops = s.join(t, "dev", state.Developer), s.join(t, "olga", state.Operator)
+	s.setPolicy(requirements...)
+	return s
+}
+
 // all is policy that asks for everything there is.
 func all() state.Requirement {
-	return state.Requirement{Artefact: "*", Channel: "prod", Evidence: []string{"evaluation/robustness", "scan", "risk-assessment"}, Independent: true,
-		Approvals: 1, Drill: state.Duration{Days: 90}}
+	return state.Requirement{Artefact: "m", Channel: "prod", Evidence: []string{"evaluation/robustness", "scan", "risk-assessment"}, Independent: true,
+		Approvals: 1, Trained: []string{state.Operator}, Drill: state.Duration{Days: 90}}
 }
 
 func (s *stage) attest(version int, evidence, name, result string, expires time.Time) {
@@ -111,6 +144,17 @@ func TestEachCheckBlocks(t *testing.T) {
 		{"release", state.CheckFail, "in quarantine since", func(s *stage) {
 			ok[[]vault.QuarantineInfo](s.t)(s.open(s.t).Quarantine(s.t.Context(), []vault.Ref{{Artefact: "m", Number: 1}}, "poisoned", ""))
 		}},
+		{"parts", state.CheckFail, "p, p@v1: release: in quarantine since", func(s *stage) {
+			ok[[]vault.QuarantineInfo](s.t)(s.open(s.t).Quarantine(s.t.Context(), []vault.Ref{{Artefact: "p", Number: 1}}, "poisoned", ""))
+		}},
+		{"parts", state.CheckFail, "p, p@v1: scan: scan: fail by ada", func(s *stage) {
+			ok[*vault.AttestResult](s.t)(s.open(s.t).Attest(s.t.Context(), vault.Ref{Artefact: "p", Number: 1}, vault.AttestOptions{Type: state.Scan, Result: state.Fail}))
+		}},
+		{"training", state.CheckFail, "dev: no training as developer", func(s *stage) {
+			more := all()
+			more.Trained = state.TrainedRoles()
+			s.setPolicy(more)
+		}},
 		{"drill", state.CheckFail, "fail by ada", func(s *stage) { s.attest(1, state.Drill, "prod", state.Fail, time.Time{}) }},
 		{"drill", state.CheckFail, "the last one, by ada, was on", func(s *stage) {
 			s.attest(1, state.Evaluation, "robustness", state.Pass, time.Time{})
@@ -118,7 +162,7 @@ func TestEachCheckBlocks(t *testing.T) {
 		}},
 	} {
 		t.Run(c.check+" "+c.status+" "+c.why, func(t *testing.T) {
-			s := newStage(t, all())
+			s := newSystemStage(t)
 			s.show()
 			res, err := s.rollback(vault.RollbackOptions{Pretend: true})
 			if err != nil || res.To != 1 {
@@ -187,6 +231,13 @@ func TestRollbackPassesOver(t *testing.T) {
 // TestRacingRollbacks: two rollbacks and a promote, all of which have decided by
 // the same state. One wins, the others say that somebody else was faster.
 func TestRacingRollbacks(t *testing.T) {
+	for range 3 {
+		race(t)
+	}
+}
+
+func race(t *testing.T) {
+	t.Helper()
 	s := newStage(t)
 	s.dev.push(t, "m", 3)
 	ok[*vault.ApproveResult](t)(s.ops.open(t).ApproveVersion(t.Context(), vault.Ref{Artefact: "m", Number: 1}))

@@ -25,6 +25,7 @@ type VersionInfo struct {
 	Artefact  string
 	Channels  []string   // that point to it
 	Relations []Relation // what it is related to
+	Pinned    []PartInfo // of a system
 	Sealed    bool       // this member cannot open it: Files, FileCount and Bytes are unknown
 	Why       string     // it is sealed to this member
 	Files     []FileInfo
@@ -46,6 +47,9 @@ func (v *Vault) Show(ctx context.Context, ref Ref) (*VersionInfo, error) {
 		return nil, err
 	}
 	info := &VersionInfo{CommittedVersion: *cv, Relations: relations(a, cv), Artefact: a.Name, Head: pinOf(a), Freshness: v.freshness(a.ID.String()), Channels: channelsTo(a, cv.VID)}
+	if info.Pinned, err = v.pinned(ctx, cv); err != nil {
+		return nil, err
+	}
 	if err := checkUsable(a.Name, cv); err != nil {
 		info.Sealed, info.Why = true, err.Error()
 		return info, nil

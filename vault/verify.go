@@ -343,7 +343,20 @@ func (r *verification) one(ctx context.Context, ref Ref, full bool) error {
 	if err != nil {
 		return err
 	}
-	return r.version(ctx, v.ring(l, v.config.Store, keepers), a, cv, full)
+	members, err := v.members(ctx, l, a, cv)
+	if broken(err) {
+		r.problem(Problem{Object: "log/", Artefact: a.Name, Version: cv.Name(), Why: err.Error()})
+		members = []member{{ledger: l, artefact: a, version: cv}}
+	} else if err != nil {
+		return err
+	}
+	r.Journals += len(members) - 1
+	for _, m := range members {
+		if err := r.version(ctx, v.ring(m.ledger, v.config.Store, keepers), m.artefact, m.version, full); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unreadable reports whether an error only says that this member may not read,

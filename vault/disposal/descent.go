@@ -29,7 +29,7 @@ func (d *Desk) readFamily(ctx context.Context, own ...*state.Artefact) (*family,
 	}
 	f := &family{kin: state.Kin{}}
 	for _, a := range own {
-		f.kin[a.ID], a.Kin = a, f.kin
+		f.kin[a.ID] = a
 	}
 	for _, id := range ids {
 		if f.kin[id] != nil {
@@ -46,6 +46,7 @@ func (d *Desk) readFamily(ctx context.Context, own ...*state.Artefact) (*family,
 	}
 	var nodes []lineage.Node
 	for id, a := range f.kin {
+		a.Kin = f.kin
 		for _, v := range a.Versions {
 			nodes = append(nodes, lineage.Node{Key: lineage.Key{Artefact: id, Version: v.VID}, Edges: v.Lineage, Complete: v.Complete})
 		}

@@ -52,6 +52,8 @@ type facts struct {
 	dies       []*state.CommittedVersion
 	vault      *state.Vault
 	at         entry.Time                            // when it is looked at
+	good       map[string][]*state.CommittedVersion  // by channel: what is known good of what it can fall back to
+	systems    []System                              // that live on
 	references map[canonical.ID]*manifest.References // of undestroyed versions; nil: not read
 	family     *family                               // nil: not read
 	doomed     map[lineage.Key]bool                  // all that dies, in whatever artefact
@@ -66,6 +68,7 @@ func Interlocks() []Interlock {
 		{Rule: "channel", Asks: "a channel points to a version that dies: move it first, or leave it pointing to a destroyed version", Decisions: []string{"leave"}, journals: true, find: channels},
 		{Rule: "known-good", Asks: "a version that dies is the last known good one that a channel could fall back to", Decisions: []string{"accept"}, journals: true, find: lastGood},
 		{Rule: "descendants", Asks: "what a version that dies went into lives on: is it retrained, kept, or disposed of too?", Decisions: []string{"retrain", "keep" + takesReason, "dispose"}, journals: true, find: descendants},
+		{Rule: "system", Asks: "a system that lives on pins a version that dies: nobody can pull it then, or fall back to it", Decisions: []string{"accept"}, journals: true, find: pinned},
 		{Rule: "shared", Asks: "chunks of a version that dies live on in others, and their plaintext with them", Decisions: []string{"accept"}, find: shared},
 		{Rule: "transfer", Asks: "a version that dies was handed over: has its new owner confirmed that they hold it?", Decisions: []string{"received", "not-received"}, journals: true, find: handedOver},
 	}
@@ -99,7 +102,7 @@ func lastGood(f facts) []Subject {
 		if now == nil || now.State != state.Live || slices.Contains(f.dies, now) {
 			continue // whether that may be is for the interlock "channel"
 		}
-		good := f.artefact.KnownGood(name, f.vault, f.at)
+		good := f.good[name]
 		if len(good) == 0 || slices.ContainsFunc(good, func(v *state.CommittedVersion) bool { return !slices.Contains(f.dies, v) }) {
 			continue
 		}
@@ -107,6 +110,51 @@ func lastGood(f facts) []Subject {
 			Why: fmt.Sprintf("v%d is what channel %s falls back to from v%d, and nothing else is known good", good[0].Number, name, now.Number)})
 	}
 	return out
+}
+
+// System is a version that pins others.
+type System struct {
+	Artefact *state.Artefact
+	Version  *state.CommittedVersion
+}
+
+// pinned finds systems that live on without a part that dies.
+func pinned(f facts) []Subject {
+	var out []Subject
+	for _, s := range f.systems {
+		for _, v := range f.dies {
+			if s.Version.Pins(f.artefact.ID, v.VID) {
+				out = append(out, Subject{Name: s.Version.Ref(s.Artefact.Name), Version: v.VID,
+					Why: fmt.Sprintf("%s is a part of %s, which lives on", v.Ref(f.artefact.Name), s.Version.Ref(s.Artefact.Name))})
+			}
+		}
+	}
+	return out
+}
+
+// look adds to facts what the journals of other artefacts tell. Those that die with
+// what is disposed of pin nothing.
+func (f *facts) look(family *family, doomed map[lineage.Key]bool) error {
+	f.family, f.doomed, f.good = family, doomed, map[string][]*state.CommittedVersion{}
+	lookup := func(id canonical.Digest) (*state.Artefact, error) { return family.kin[id], nil }
+	for name := range f.artefact.Channels {
+		good, err := f.artefact.KnownGood(name, f.vault, f.at, lookup)
+		if err != nil {
+			return err
+		}
+		f.good[name] = good
+	}
+	for _, a := range family.kin {
+		for _, v := range a.Versions {
+			if len(v.Parts) > 0 && v.State <= state.Executed && !doomed[lineage.Key{Artefact: a.ID, Version: v.VID}] {
+				f.systems = append(f.systems, System{a, v})
+			}
+		}
+	}
+	slices.SortFunc(f.systems, func(x, y System) int {
+		return cmp.Or(cmp.Compare(x.Artefact.Name, y.Artefact.Name), cmp.Compare(x.Version.Number, y.Version.Number))
+	})
+	return nil
 }
 
 // handedOver finds versions that die and were handed over to a new owner, who may

@@ -116,7 +116,9 @@ func (d *Desk) Plan(ctx context.Context, draft Draft) (*Plan, error) {
 	var open []Undecided
 	used := map[string]bool{}
 	for _, f := range all {
-		f.family, f.doomed = family, p.doomed()
+		if err := f.look(family, p.doomed()); err != nil {
+			return nil, err
+		}
 		decisions, undecided, err := decide(*f, draft.Decisions, used)
 		if err != nil {
 			return nil, err

@@ -136,7 +136,11 @@ func (d *Desk) mayBegin(ctx context.Context, s *Status) error {
 			}
 			dies = append(dies, v)
 		}
-		if err := stillDecided(facts{artefact: a, dies: dies, vault: d.Vault.State(), at: now, family: family, doomed: plan.doomed()}, plan.Decisions); err != nil {
+		f := facts{artefact: a, dies: dies, vault: d.Vault.State(), at: now}
+		if err := f.look(family, plan.doomed()); err != nil {
+			return err
+		}
+		if err := stillDecided(f, plan.Decisions); err != nil {
 			return fmt.Errorf("disposal %s, since it was planned: %w", s.ID, err)
 		}
 	}

@@ -73,13 +73,16 @@ type Details struct {
 	Expires  entry.Time       `json:"expires,omitzero"`
 	By       canonical.Digest `json:"by"`   // key id of who attests
 	Time     entry.Time       `json:"time"` // by the clock of the machine that attests
+
+	Measurements []Measurement `json:"measurements,omitempty"` // of a test
 }
 
 var results = map[string]string{state.Pass: "PASSED", state.Warn: "WARNED", state.Fail: "FAILED"}
 
 // Make returns the statement for an attest entry about the version ref of
-// artefact, to be signed by the key by at t. Of body the statement is not needed.
-func Make(vault, artefact canonical.Digest, ref string, body state.Attest, by canonical.Digest, t entry.Time) Statement {
+// artefact, to be signed by the key by at t, with what was measured. Of body the
+// statement is not needed.
+func Make(vault, artefact canonical.Digest, ref string, body state.Attest, by canonical.Digest, t entry.Time, measured []Measurement) Statement {
 	what := body.Type
 	if body.Name != "" {
 		what += "/" + body.Name
@@ -89,7 +92,7 @@ func Make(vault, artefact canonical.Digest, ref string, body state.Attest, by ca
 		d.Digest = map[string]string{"sha256": body.Document.Digest.String()}
 	}
 	p := Predicate{Result: results[body.Result], Configuration: []Descriptor{d},
-		Evidence: Details{Vault: vault, Artefact: artefact, Version: body.Version, Type: body.Type, Name: body.Name, Expires: body.Expires, By: by, Time: t}}
+		Evidence: Details{Vault: vault, Artefact: artefact, Version: body.Version, Type: body.Type, Name: body.Name, Expires: body.Expires, By: by, Time: t, Measurements: measured}}
 	switch body.Result {
 	case state.Pass:
 		p.Passed = []string{what}
@@ -150,9 +153,12 @@ func Open(plain []byte, v *state.Vault, artefact canonical.Digest, of state.Evid
 	if len(s.Subject) != 1 {
 		return nil, nil, fmt.Errorf("%w: it has %d subjects", ErrMalformed, len(s.Subject))
 	}
-	want := Make(v.Genesis, artefact, s.Subject[0].Name, of.Attest, of.Key, s.Predicate.Evidence.Time)
+	want := Make(v.Genesis, artefact, s.Subject[0].Name, of.Attest, of.Key, s.Predicate.Evidence.Time, s.Predicate.Evidence.Measurements)
 	if b, err := canonical.Marshal(want); err != nil || string(b) != string(env.Payload) {
 		return nil, nil, fmt.Errorf("%w: it says something else", ErrMalformed)
+	}
+	if err := CheckMeasurements(of.Type, of.Result, s.Predicate.Evidence.Measurements); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return env, &s, nil
 }

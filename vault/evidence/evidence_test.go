@@ -37,7 +37,7 @@ func TestFormatExample(t *testing.T) {
 	document, err := canonical.ParseDigest(s.Predicate.Configuration[0].Digest["sha256"])
 	must(t, err)
 	body := state.Attest{Version: d.Version, Digest: digest, Type: d.Type, Name: d.Name, Result: state.Pass, Expires: d.Expires, Document: state.Document{Digest: document}}
-	again, err := canonical.Marshal(Make(d.Vault, d.Artefact, s.Subject[0].Name, body, d.By, d.Time))
+	again, err := canonical.Marshal(Make(d.Vault, d.Artefact, s.Subject[0].Name, body, d.By, d.Time, d.Measurements))
 	must(t, err)
 	if string(again) != text {
 		t.Errorf("made anew it is\n%s", again)
@@ -49,7 +49,7 @@ func TestFormatExample(t *testing.T) {
 func TestKindsOfStatements(t *testing.T) {
 	for _, typ := range state.EvidenceTypes() {
 		for result, want := range map[string]string{state.Pass: "PASSED", state.Warn: "WARNED", state.Fail: "FAILED"} {
-			s := Make(canonical.Digest{}, canonical.Digest{}, "m@v1", state.Attest{Type: typ, Result: result}, canonical.Digest{}, entry.Time{})
+			s := Make(canonical.Digest{}, canonical.Digest{}, "m@v1", state.Attest{Type: typ, Result: result}, canonical.Digest{}, entry.Time{}, nil)
 			test := strings.HasPrefix(s.PredicateType, "https://in-toto.io/attestation/test-result/")
 			if isTest := strings.Contains("evaluation scan drill monitoring", typ); test != isTest {
 				t.Errorf("%s is of type %s", typ, s.PredicateType)
@@ -77,7 +77,7 @@ func TestForged(t *testing.T) {
 	body := state.Attest{Version: canonical.NewID(), Digest: canonical.Sum([]byte("version")), Type: state.Evaluation, Name: "robustness", Result: state.Pass,
 		Expires: entry.At(w.Clock.Now())}
 	of := state.Evidence{Attest: body, Key: key}
-	good := Make(v.Genesis, aid, "m@v1", body, key, entry.At(w.Clock.Now()))
+	good := Make(v.Genesis, aid, "m@v1", body, key, entry.At(w.Clock.Now()), nil)
 	sign := func(change func(*Statement)) []byte {
 		t.Helper()
 		s := good
@@ -106,6 +106,9 @@ func TestForged(t *testing.T) {
 		}),
 		"a document that the entry does not bind": sign(func(s *Statement) {
 			s.Predicate.Configuration = []Descriptor{{Name: "evaluation/robustness", Digest: map[string]string{"sha256": other.String()}}}
+		}),
+		"a pass that a measurement belies": sign(func(s *Statement) {
+			s.Predicate.Evidence.Measurements = []Measurement{{Name: "accuracy", Value: "0.5", AtLeast: "0.9"}}
 		}),
 		"nothing":    nil,
 		"no line":    sign(func(*Statement) {})[len(format)+1:],

@@ -1,5 +1,5 @@
 // Package lineage follows how versions come of one another, through all the
-// artefacts of a vault (vault/FORMAT.md §5.10): what is suspect if a version is,
+// artefacts of a vault (vault/FORMAT.md §5.12): what is suspect if a version is,
 // and what cannot be excluded because somebody has not said all.
 //
 // Edges are what their authors claim. They may lead to nothing and, between
@@ -64,7 +64,7 @@ const (
 	Source    Effect = "source"    // it is what was asked about
 	Suspect   Effect = "suspect"   // it descends from a source
 	Evidence  Effect = "evidence"  // it was evaluated with something suspect: what that showed is void, its content is not
-	Companion Effect = "companion" // a tokenizer, config or prompt of something suspect; or what a suspect one belongs to
+	Companion Effect = "companion" // a tokenizer, config or prompt of something suspect, or what a suspect one belongs to; a system that pins something suspect, or what a suspect one pins
 )
 
 // Found is a version that is affected.

@@ -361,6 +361,9 @@ func (a *Artefact) applyChannel(e *entry.Entry) error {
 			return refuse(RuleGates, "gate %s of channel %s is not met by v%d: %s", g.Name, b.Channel, to.Number, g.Why)
 		}
 	}
+	if err := a.moverTrained(to, b.Channel, a.author(e).Name, e.Time); err != nil {
+		return err
+	}
 	a.move(b.Channel, Move{To: b.To, At: e.Position(), Time: e.Time, By: a.author(e).Name, Reason: b.Reason, Incident: b.Incident})
 	return nil
 }

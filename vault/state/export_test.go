@@ -40,7 +40,7 @@ func DumpVault(v *Vault) string {
 		}{m.Roles, m.Env, m.Person, m.Expires, m.Since, m.Removed, m.Suspended})
 	}
 	return render(map[string]any{"genesis": v.Genesis, "metadata": v.Metadata, "custody": v.Custody, "policy": v.Policy, "members": members,
-		"keys": keys, "taints": v.taints, "groups": v.groups, "bound": v.bound, "fence": v.Fence, "grants": v.grants, "plugins": v.plugins, "disposals": requests})
+		"keys": keys, "taints": v.taints, "trainings": v.trainings, "groups": v.groups, "bound": v.bound, "fence": v.Fence, "grants": v.grants, "plugins": v.plugins, "disposals": requests})
 }
 
 // DumpArtefact renders all that a state holds.

@@ -52,6 +52,8 @@ func (a *artefact) body(kind string) any {
 		return state.MemberMark{Name: "op2"}
 	case state.KindMemberTaint:
 		return state.MemberTaint{Key: w.keyID("dev"), From: entry.At(dawn), To: entry.At(w.now)}
+	case state.KindMemberTraining:
+		return state.MemberTraining{Name: "dev", Role: state.Developer, Course: "secure training", Expires: entry.At(w.now.AddDate(1, 0, 0)), Document: w.doc()}
 	case state.KindGroup:
 		return state.Group{Name: "g", ID: vid, Recipient: "r", Object: w.named("grp/" + vid.String() + "-"), List: w.doc()}
 	case state.KindRule:
@@ -84,6 +86,9 @@ func (a *artefact) body(kind string) any {
 			b.Lineage = []state.Edge{a.to(vid, state.FineTunedFrom)}
 			b.Sources = []state.Source{{URL: "https://hub.example/set", Acquired: entry.At(dawn)}}
 			b.Justification = state.Document{Artefact: canonical.Digest{1}, Version: canonical.ID{1}, Digest: canonical.Digest{1}}
+		}
+		if w.n%3 == 0 {
+			b.Kind, b.Parts = state.KindSystem, []state.SystemPart{{Name: "part", Artefact: w.digest(), Version: w.id(), Digest: w.digest()}}
 		}
 		return b
 	case state.KindChannel:

@@ -21,6 +21,7 @@ type Requirement struct {
 	Complete    bool     `json:"complete,omitempty"`    // lineage that is declared complete
 	Sourced     bool     `json:"sourced,omitempty"`     // of public material: where it was got, and when
 	Justified   bool     `json:"justified,omitempty"`   // of what comes from outside: why it is used
+	Trained     []string `json:"trained,omitempty"`     // roles of TrainedRoles whose holders must be trained for them
 	Drill       Duration `json:"drill,omitzero"`        // of what it falls back to: a drill that is no older
 }
 
@@ -59,6 +60,11 @@ func checkRequirements(list []Requirement) error {
 		}
 		if r.Approvals < 0 || r.Approvals > 16 {
 			return refuse(RuleBody, "policy: %d approvals (0 to 16)", r.Approvals)
+		}
+		for _, role := range r.Trained {
+			if !slices.Contains(TrainedRoles(), role) {
+				return refuse(RuleBody, "policy: trained %q: one of %v", role, TrainedRoles())
+			}
 		}
 		if !r.gates() && r.Drill.IsZero() {
 			return refuse(RuleBody, "policy: the requirement of %s:%s asks for nothing", r.Artefact, r.Channel)
@@ -138,7 +144,7 @@ func (a *Artefact) Gates(cv *CommittedVersion, channel string, v *Vault, t entry
 		met, why := cv.approved(approvals, v)
 		out = append(out, Gate{Name: GateApproval, Met: met, Why: why, Waived: cv.waived(channel, GateApproval)})
 	}
-	return out
+	return append(out, a.trainings(cv, channel, v, t)...)
 }
 
 // Gated reports whether policy asks anything of a kind of version before channel
@@ -151,7 +157,7 @@ func gated(v *Vault, name, channel, kind string) bool {
 
 // gates reports whether a requirement asks for what a move of a channel is held to.
 func (r Requirement) gates() bool {
-	return len(r.Evidence) > 0 || r.Approvals > 0 || r.Complete || r.Sourced || r.Justified
+	return len(r.Evidence) > 0 || r.Approvals > 0 || r.Complete || r.Sourced || r.Justified || len(r.Trained) > 0
 }
 
 func (cv *CommittedVersion) waived(channel, gate string) *PlacedWaiver {

@@ -46,6 +46,7 @@ func (a *Artefact) Checks(cv *CommittedVersion, channel string, v *Vault, t entr
 		a.checkEvidence(cv, Scan, []string{Scan}, channel, v, t),
 		a.checkEvidence(cv, "evidence", append(recordTypes(), GateSource, GateJustification), channel, v, t),
 		a.checkLineage(cv, channel, v, t),
+		a.checkTraining(cv, channel, v, t),
 		cv.released(),
 		a.checkDrill(cv, channel, v, t),
 	}
@@ -220,7 +221,21 @@ func (a *Artefact) Fallbacks(channel string) []*CommittedVersion {
 }
 
 // KnownGood returns, of the versions that a channel can fall back to, those that
-// are known good at t as far as journals tell, newest first.
-func (a *Artefact) KnownGood(channel string, v *Vault, t entry.Time) []*CommittedVersion {
-	return slices.DeleteFunc(a.Fallbacks(channel), func(cv *CommittedVersion) bool { return !Passes(a.Checks(cv, channel, v, t)) })
+// are known good at t as far as journals tell, newest first. lookup returns the
+// artefacts of parts, as for CheckParts.
+func (a *Artefact) KnownGood(channel string, v *Vault, t entry.Time, lookup func(canonical.Digest) (*Artefact, error)) ([]*CommittedVersion, error) {
+	var out []*CommittedVersion
+	for _, cv := range a.Fallbacks(channel) {
+		if !Passes(a.Checks(cv, channel, v, t)) {
+			continue
+		}
+		parts, err := cv.CheckParts(channel, v, t, lookup)
+		if err != nil {
+			return nil, err
+		}
+		if Passes([]Check{parts}) {
+			out = append(out, cv)
+		}
+	}
+	return out, nil
 }

@@ -24,6 +24,7 @@ const (
 	KindMemberSuspend   = "member.suspend"
 	KindMemberResume    = "member.resume"
 	KindMemberTaint     = "member.taint"
+	KindMemberTraining  = "member.training"
 	KindGroup           = "group"
 	KindRule            = "rule"
 	KindPolicy          = "policy"
@@ -70,7 +71,7 @@ func Critical(kind string) bool { return critical[kind] }
 
 var critical = map[string]bool{
 	KindGenesis: true, KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
-	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
+	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindMemberTraining: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true,
 	KindDisposalRequest: true, KindDisposalApprove: true, KindDisposalCancel: true, KindDisposalAccept: false, KindDisposalRemoved: false, KindCheckpoint: false,
 	KindRegister: true, KindReaders: true, KindIntent: true, KindCandidate: true, KindActivate: true,
@@ -247,8 +248,9 @@ type (
 		Labels         map[string]string `json:"labels,omitempty"`
 		Sources        []Source          `json:"sources,omitempty"`
 		Lineage        []Edge            `json:"lineage,omitempty"`
-		Complete       bool              `json:"complete"`               // its author declares that the lineage names all it descends from
+		Complete       bool              `json:"complete"`               // its author declares that lineage and sources name all it comes from
 		Justification  Document          `json:"justification,omitzero"` // why what comes from outside is used
+		Parts          []SystemPart      `json:"parts,omitempty"`        // of a system
 		Move           string            `json:"move,omitempty"`         // a channel that moves to it
 	}
 	// Source is where public material came from.

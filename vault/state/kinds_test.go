@@ -180,6 +180,7 @@ var meanings = map[string]string{
 	state.KindMemberSuspend:   "suspends a member: the brake",
 	state.KindMemberResume:    "lets a suspended member act again",
 	state.KindMemberTaint:     "says that a key's signatures in a window are not to be trusted",
+	state.KindMemberTraining:  "records that a member was trained for a role; not one's own, where somebody else can",
 	state.KindGroup:           "makes a group of readers, or replaces it",
 	state.KindRule:            "grants reading by a glob, or takes it away",
 	state.KindPolicy:          "sets policy",

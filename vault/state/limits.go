@@ -24,7 +24,7 @@ const (
 	MaxRetained = 8
 	// MaxBorrowed bounds the versions that a version borrows through.
 	MaxBorrowed = 64
-	// MaxDescription bounds labels, sources, lineage and justification of a version together, in bytes as encoded.
+	// MaxDescription bounds labels, sources, lineage, justification and parts of a version together, in bytes as encoded.
 	MaxDescription = 6000
 	// MaxLabels bounds the bytes of names and values of a version's labels.
 	MaxLabels = 1024

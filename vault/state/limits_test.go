@@ -112,6 +112,7 @@ func (l largest) bodies(tb testing.TB) map[string]any {
 		state.KindMemberSuspend:              state.MemberMark{Name: short, Reason: text},
 		state.KindMemberResume:               state.MemberMark{Name: short, Reason: text},
 		state.KindMemberTaint:                state.MemberTaint{Key: l.digest, From: entry.At(dawn), To: entry.At(dawn)},
+		state.KindMemberTraining:             state.MemberTraining{Name: short, Role: state.Developer, Course: text, Expires: entry.At(dawn.AddDate(9, 0, 0)), Document: l.doc()},
 		state.KindGroup:                      state.Group{Name: short, ID: l.id, Recipient: l.recipient, Object: l.named("grp/" + l.id.String() + "-"), List: l.doc()},
 		state.KindRule:                       state.ReadRule{Glob: strings.Repeat("g", state.MaxName), Revoke: true, Readers: repeat(state.MaxRuleReaders, func(int) string { return "@" + short })},
 		state.KindPolicy:                     state.PolicySet{Policy: l.policy()},
@@ -242,6 +243,6 @@ func TestLargestEntriesAreLegal(t *testing.T) {
 // inVault reports whether a kind belongs in the vault's journal alone.
 func inVault(kind string) bool {
 	return slices.Contains([]string{state.KindGenesis, state.KindMemberAdd, state.KindMemberRemove, state.KindMemberRekey, state.KindMemberRotate,
-		state.KindMemberSuspend, state.KindMemberResume, state.KindMemberTaint, state.KindGroup, state.KindRule, state.KindPolicy, state.KindCustody,
+		state.KindMemberSuspend, state.KindMemberResume, state.KindMemberTaint, state.KindMemberTraining, state.KindGroup, state.KindRule, state.KindPolicy, state.KindCustody,
 		state.KindPlugin, state.KindDisposalRequest, state.KindDisposalApprove, state.KindDisposalCancel, state.KindDisposalAccept, state.KindDisposalRemoved, state.KindCheckpoint}, kind)
 }

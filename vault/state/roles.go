@@ -31,7 +31,7 @@ const anyMember = "member"
 func RoleTable() map[string][]string {
 	return map[string][]string{
 		KindMemberAdd: {Admin}, KindMemberRemove: {Admin}, KindMemberRekey: {Admin}, KindMemberRotate: {anyMember},
-		KindMemberSuspend: {Operator, Admin}, KindMemberResume: {Admin}, KindMemberTaint: {Operator, Admin},
+		KindMemberSuspend: {Operator, Admin}, KindMemberResume: {Admin}, KindMemberTaint: {Operator, Admin}, KindMemberTraining: {Operator, Admin},
 		KindGroup: {Admin}, KindRule: {Operator, Admin}, KindPolicy: {Admin}, KindCustody: {Admin}, KindPlugin: {Admin},
 		KindDisposalRequest: {Custodian}, KindDisposalApprove: {Custodian}, KindDisposalCancel: {Custodian}, KindDisposalAccept: {Custodian},
 		KindDisposalRemoved: {Custodian},

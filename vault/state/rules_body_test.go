@@ -34,6 +34,18 @@ func bodyCases() []ruleCase {
 	version := func(change func(*state.Version)) func(a *artefact) any {
 		return func(a *artefact) any { return changed(a.version(a.world.id()), change) }
 	}
+	parts := func(names ...string) (out []state.SystemPart) {
+		for _, n := range names {
+			out = append(out, state.SystemPart{Name: n, Artefact: canonical.Digest{1}, Version: canonical.ID{1}, Digest: canonical.Digest{1}})
+		}
+		return out
+	}
+	system := func(change func(*state.Version)) func(a *artefact) any {
+		return version(func(b *state.Version) {
+			b.Kind, b.Parts = state.KindSystem, parts("a", "b")
+			change(b)
+		})
+	}
 	request := func(change func(*state.DisposalRequest)) func(a *artefact) any {
 		return func(a *artefact) any {
 			return changed(state.DisposalRequest{ID: a.world.id(), Scope: []state.DisposalScope{a.scope()}, Plan: a.doc(), Reason: "r"}, change)
@@ -235,6 +247,23 @@ func bodyCases() []ruleCase {
 		{"version with a long description", "push", state.KindVersion, version(func(b *state.Version) {
 			b.Lineage = repeat(48, func(i int) state.Edge { return edge(byte(i+1), state.MergedFrom) })
 		})},
+		{"model of parts", "push", state.KindVersion, version(func(b *state.Version) { b.Parts = parts("model") })},
+		{"system of too many parts", "push", state.KindVersion, system(func(b *state.Version) {
+			b.Parts = repeat(state.MaxParts+1, func(i int) state.SystemPart { return parts(fmt.Sprintf("p%02d", i))[0] })
+		})},
+		{"system of parts out of order", "push", state.KindVersion, system(func(b *state.Version) { b.Parts = parts("b", "a") })},
+		{"system of two parts of a name", "push", state.KindVersion, system(func(b *state.Version) { b.Parts = parts("a", "a") })},
+		{"system with a part that is a path", "push", state.KindVersion, system(func(b *state.Version) { b.Parts = parts("a/b") })},
+		{"system with a part in the place of its file", "push", state.KindVersion, system(func(b *state.Version) { b.Parts = parts(state.SystemFile) })},
+		{"system with a part of no artefact", "push", state.KindVersion, system(func(b *state.Version) { b.Parts[0].Artefact = canonical.Digest{} })},
+		{"system with a part of no version", "push", state.KindVersion, system(func(b *state.Version) { b.Parts[0].Version = canonical.ID{} })},
+		{"system with a part of no digest", "push", state.KindVersion, system(func(b *state.Version) { b.Parts[0].Digest = canonical.Digest{} })},
+		{"system with a part of its own artefact", "push", state.KindVersion, func(a *artefact) any {
+			v := a.version(a.world.id())
+			v.Kind, v.Parts = state.KindSystem, parts("a")
+			v.Parts[0].Artefact = a.state.ID
+			return v
+		}},
 		{"version that moves a path", "all", state.KindVersion, version(func(b *state.Version) { b.Move = "a/b" })},
 		{"channel that is a path", "op", state.KindChannel, value(state.Channel{Channel: "a/b"})},
 		{"channel with a long reason", "op", state.KindChannel, value(state.Channel{Channel: "a", Reason: long})},

@@ -38,6 +38,16 @@ func asks(evidence ...string) state.Requirement {
 	return state.Requirement{Artefact: "*", Channel: "prod", Evidence: evidence}
 }
 
+func trained(role string) state.Requirement {
+	return state.Requirement{Artefact: "*", Channel: "prod", Trained: []string{role}}
+}
+
+// train records that a member was trained for a role, for a day.
+func (w *world) train(name, role string) {
+	w.tb.Helper()
+	w.must("admin", state.KindMemberTraining, state.MemberTraining{Name: name, Role: role, Course: "the course", Expires: entry.At(w.now.Add(24 * time.Hour))})
+}
+
 func gateCases() []ruleCase {
 	approval := state.Requirement{Artefact: "*", Channel: "*", Approvals: 1}
 	waive := func(a *artefact, by string, vid canonical.ID, gate string) *state.Void {
@@ -119,6 +129,30 @@ func gateCases() []ruleCase {
 			a.must("op2", state.KindApprove, state.Approve{Version: vid})
 			w.must("op", state.KindMemberTaint, state.MemberTaint{Key: w.keyID("op2"), From: entry.At(w.now), To: entry.At(w.now)})
 		})},
+		{state.RuleGates, "who pushed was never trained", true, after(trained(state.Developer), nothing)},
+		{state.RuleGates, "who pushed was trained for something else", true, after(trained(state.Developer), func(w *world, _ *artefact, _ canonical.ID) { w.train("push", state.Operator) })},
+		{state.RuleGates, "who pushed is trained by now", false, after(trained(state.Developer), func(w *world, _ *artefact, _ canonical.ID) { w.train("push", state.Developer) })},
+		{state.RuleGates, "who pushed was trained then", false, func(w *world) *state.Void {
+			w.train("push", state.Developer)
+			a, vid := w.gated(trained(state.Developer))
+			w.pass(48 * time.Hour)
+			return a.promote("prod", vid)
+		}},
+		{state.RuleGates, "who pushed was trained before, and is no more", true, func(w *world) *state.Void {
+			w.train("push", state.Developer)
+			w.pass(48 * time.Hour)
+			a, vid := w.gated(trained(state.Developer))
+			return a.promote("prod", vid)
+		}},
+		{state.RuleGates, "who moves it was never trained", true, after(trained(state.Operator), nothing)},
+		{state.RuleGates, "who moves it is trained", false, after(trained(state.Operator), func(w *world, _ *artefact, _ canonical.ID) { w.train("op", state.Operator) })},
+		{state.RuleGates, "who approved was never trained", true, after(trained(state.Operator), func(w *world, a *artefact, vid canonical.ID) {
+			w.train("op", state.Operator)
+			a.must("op2", state.KindApprove, state.Approve{Version: vid})
+		})},
+		{state.RuleGates, "training waived", false, after(trained(state.Operator), func(_ *world, a *artefact, vid canonical.ID) {
+			waive(a, "op", vid, state.GateTrained+state.Operator)
+		})},
 		{state.RuleGates, "waived", false, after(approval, func(_ *world, a *artefact, vid canonical.ID) { waive(a, "op", vid, state.GateApproval) })},
 		{state.RuleGates, "another version waived", true, after(approval, func(_ *world, a *artefact, vid canonical.ID) {
 			waive(a, "op", a.push(), state.GateApproval)
@@ -188,6 +222,7 @@ func TestBadRequirements(t *testing.T) {
 		"evidence, long name":  func(r *state.Requirement) { r.Evidence = []string{"scan/" + wide(state.MaxWord+1)} },
 		"approvals below none": func(r *state.Requirement) { r.Approvals = -1 },
 		"too many approvals":   func(r *state.Requirement) { r.Approvals = 17 },
+		"no such training":     func(r *state.Requirement) { r.Trained = []string{state.Admin} },
 		"it asks for nothing":  func(r *state.Requirement) { *r = state.Requirement{Artefact: "*", Channel: "*", Independent: true} },
 		"too long":             func(r *state.Requirement) { r.Evidence = slices.Repeat([]string{"evaluation/" + wide(64)}, 64) },
 	} {

@@ -62,6 +62,31 @@ func vaultCases() []ruleCase {
 			w.turnKey("reader", "fresh", time.Hour)
 			return w.try("old reader", state.KindMemberRotate, w.rotateBody("thief", 0), cosigned("thief"))
 		}},
+		{state.RuleTarget, "train a member", false, func(w *world) *state.Void {
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "dev", Role: state.Developer, Course: "c"})
+		}},
+		{state.RuleTarget, "train nobody", true, func(w *world) *state.Void {
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "nobody", Role: state.Developer, Course: "c"})
+		}},
+		{state.RuleTarget, "train a removed member", true, func(w *world) *state.Void {
+			w.remove("reader")
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "reader", Role: state.Developer, Course: "c"})
+		}},
+		{state.RuleSecondPerson, "one's own training", true, func(w *world) *state.Void {
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "op", Role: state.Operator, Course: "c"})
+		}},
+		{state.RuleBody, "training for no role", true, func(w *world) *state.Void {
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "dev", Role: "pilot", Course: "c"})
+		}},
+		{state.RuleBody, "training in nothing", true, func(w *world) *state.Void {
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "dev", Role: state.Developer})
+		}},
+		{state.RuleBody, "training that is over", true, func(w *world) *state.Void {
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "dev", Role: state.Developer, Course: "c", Expires: entry.At(dawn)})
+		}},
+		{state.RuleBody, "training with a document elsewhere", true, func(w *world) *state.Void {
+			return w.try("op", state.KindMemberTraining, state.MemberTraining{Name: "dev", Role: state.Developer, Course: "c", Document: w.named("doc/")})
+		}},
 		{state.RuleTarget, "taint a member's key", false, func(w *world) *state.Void {
 			return w.try("op", state.KindMemberTaint, state.MemberTaint{Key: w.keyID("dev"), From: entry.At(dawn), To: entry.At(w.now)})
 		}},

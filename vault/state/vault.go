@@ -31,6 +31,7 @@ type Vault struct {
 	members   map[string]*Member
 	keys      map[canonical.Digest]Key
 	taints    []Taint
+	trainings []Training
 	groups    map[string]*ReaderGroup
 	bound     []Object
 	grants    []ReadRule
@@ -85,7 +86,7 @@ func (r *Request) Approved() (bool, string) {
 // vaultKinds are those that may follow a genesis.
 var vaultKinds = map[string]bool{
 	KindMemberAdd: true, KindMemberRemove: true, KindMemberRekey: true, KindMemberRotate: true,
-	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindGroup: true, KindRule: true,
+	KindMemberSuspend: true, KindMemberResume: true, KindMemberTaint: true, KindMemberTraining: true, KindGroup: true, KindRule: true,
 	KindPolicy: true, KindCustody: true, KindPlugin: true, KindDisposalRequest: true, KindDisposalApprove: true,
 	KindDisposalCancel: true, KindDisposalAccept: true, KindDisposalRemoved: true, KindCheckpoint: true, KindSkip: true, KindFence: true,
 }
@@ -173,7 +174,7 @@ func (v *Vault) clone(kind string) *Vault {
 	case KindPolicy, KindDisposalRequest, KindDisposalApprove, KindDisposalCancel, KindDisposalAccept, KindDisposalRemoved:
 		n.disposals = maps.Clone(v.disposals)
 	}
-	n.Metadata, n.taints = slices.Clip(v.Metadata), slices.Clip(v.taints)
+	n.Metadata, n.taints, n.trainings = slices.Clip(v.Metadata), slices.Clip(v.taints), slices.Clip(v.trainings)
 	n.grants, n.plugins, n.Checkpoints, n.bound = slices.Clip(v.grants), slices.Clip(v.plugins), slices.Clip(v.Checkpoints), slices.Clip(v.bound)
 	return &n
 }
@@ -186,6 +187,8 @@ func (v *Vault) apply(e *entry.Entry) error {
 		return v.applyDisposal(e)
 	case KindCheckpoint:
 		return v.applyCheckpoint(e)
+	case KindMemberTraining:
+		return v.applyTraining(e)
 	case KindGroup:
 		b, err := decode[Group](e)
 		if err != nil {
@@ -313,7 +316,7 @@ func (v *Vault) Recipients() []identity.Public {
 }
 
 // Bound returns the objects that entries bind beside metadata identities:
-// groups, their lists, cuts and former identities.
+// groups, their lists, cuts, former identities and documents of training.
 func (v *Vault) Bound() []Object { return slices.Clip(v.bound) }
 
 func unverifiable(e *entry.Entry, format string, args ...any) error {

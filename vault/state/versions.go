@@ -88,17 +88,21 @@ func (b *Version) Check() error {
 	if err := b.checkProvenance(); err != nil {
 		return err
 	}
+	if err := checkParts(b.Kind, b.Parts); err != nil {
+		return err
+	}
 	described, err := canonical.Marshal(struct {
 		Labels        map[string]string
 		Sources       []Source
 		Lineage       []Edge
-		Justification Document `json:",omitzero"`
-	}{b.Labels, b.Sources, b.Lineage, b.Justification})
+		Justification Document     `json:",omitzero"`
+		Parts         []SystemPart `json:",omitempty"`
+	}{b.Labels, b.Sources, b.Lineage, b.Justification, b.Parts})
 	if err != nil {
 		return refuse(RuleBody, "%v", err)
 	}
 	if len(described) > MaxDescription {
-		return refuse(RuleBody, "labels, sources, lineage and justification of %d bytes together: at most %d", len(described), MaxDescription)
+		return refuse(RuleBody, "labels, sources, lineage, justification and parts of %d bytes together: at most %d", len(described), MaxDescription)
 	}
 	return nil
 }
@@ -140,6 +144,11 @@ func (a *Artefact) applyVersion(e *entry.Entry) error {
 	}
 	if err := a.checkOwnLineage(b); err != nil {
 		return err
+	}
+	for _, p := range b.Parts {
+		if p.Artefact == a.ID {
+			return refuse(RuleBody, "part %q is of the system's own artefact", p.Name)
+		}
 	}
 	by := a.author(e).Name
 	if b.Move != "" {

@@ -14,7 +14,7 @@ import (
 
 // ours reports whether pulls of this artefact alone filled the destination.
 func (p *pull) ours() bool {
-	return p.site.record != nil && p.site.record.artefact == p.version.Artefact
+	return p.site.record != nil && p.site.record.artefact == p.artefact
 }
 
 // decide makes the new tree if there must be one; otherwise the destination is
@@ -97,7 +97,7 @@ func (p *pull) compare(ctx context.Context) (foreign []string, gone int, err err
 	foreign = slices.Clone(p.held.others)
 	r := p.site.record
 	if r == nil {
-		r = newRecord(p.version.Artefact)
+		r = newRecord(p.artefact)
 	}
 	for path, h := range p.held.files {
 		if h.kept {

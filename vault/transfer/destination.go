@@ -26,6 +26,7 @@ type destination struct {
 	held     *os.File     // staging, locked; nil: there is none
 	files    atomic.Int64 // ever staged
 	buffered atomic.Bool  // the file system refuses direct writes
+	all      bool         // walk visits what interrupted pulls left, too
 
 	mu      sync.Mutex
 	parents map[string]bool // looked at: a directory, no link; false: there is nothing

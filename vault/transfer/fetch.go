@@ -78,7 +78,7 @@ func (p *pull) dispatch(ctx context.Context, g *errgroup.Group) error {
 			}
 			mine, after := turn, make(chan struct{})
 			turn = after
-			g.Go(func() error { return p.deliver(ctx, &l.part.Chunks[i], uses[i], buf, mine, after) })
+			g.Go(func() error { return p.deliver(ctx, l.in.Version, &l.part.Chunks[i], uses[i], buf, mine, after) })
 		}
 	}
 	return nil
@@ -131,7 +131,7 @@ func (p *pull) reused(n int64) {
 // them. It gives sealed back. Chunks get buffers for their plaintext in the order
 // in which they were handed out, each after mine is closed, and closes after: so
 // the one that others wait for never waits for a buffer itself.
-func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, sealed []byte, mine <-chan struct{}, after chan<- struct{}) error {
+func (p *pull) deliver(ctx context.Context, v *Version, c *manifest.Chunk, uses []use, sealed []byte, mine <-chan struct{}, after chan<- struct{}) error {
 	plain := p.find(c, uses, sealed)
 	if plain != nil {
 		defer p.sealed.put(sealed)
@@ -139,9 +139,9 @@ func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, seale
 			return err
 		}
 		close(after)
-		return p.spread(ctx, c, uses, plain)
+		return p.spread(ctx, v, c, uses, plain)
 	}
-	got, err := p.get(ctx, c, sealed)
+	got, err := p.get(ctx, v, c, sealed)
 	if err == nil {
 		err = wait(ctx, mine)
 	}
@@ -159,9 +159,9 @@ func (p *pull) deliver(ctx context.Context, c *manifest.Chunk, uses []use, seale
 	opened, err := p.opener.Open(ctx, buf[:into], got, c)
 	p.sealed.put(sealed)
 	if err != nil {
-		return fmt.Errorf("%s: %w", filesOf(uses), damaged(c.Key(p.version.Artefact), err))
+		return fmt.Errorf("%s: %w", filesOf(uses), damaged(c.Key(v.Artefact), err))
 	}
-	return p.spread(ctx, c, uses, opened[into:])
+	return p.spread(ctx, v, c, uses, opened[into:])
 }
 
 func wait(ctx context.Context, turn <-chan struct{}) error {
@@ -193,8 +193,7 @@ func (p *pull) find(c *manifest.Chunk, uses []use, buf []byte) []byte {
 }
 
 // get fetches a chunk. The SHA-256 of the files it belongs to verifies it.
-func (p *pull) get(ctx context.Context, c *manifest.Chunk, buf []byte) ([]byte, error) {
-	v := p.version
+func (p *pull) get(ctx context.Context, v *Version, c *manifest.Chunk, buf []byte) ([]byte, error) {
 	b, err := chunk.Fetch(ctx, p.sealed, v.Artefact, c, buf, v.Stall)
 	if err != nil {
 		return nil, err
@@ -207,7 +206,7 @@ func (p *pull) get(ctx context.Context, c *manifest.Chunk, buf []byte) ([]byte, 
 }
 
 // spread writes a chunk to its files.
-func (p *pull) spread(ctx context.Context, c *manifest.Chunk, uses []use, plain []byte) error {
+func (p *pull) spread(ctx context.Context, v *Version, c *manifest.Chunk, uses []use, plain []byte) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(writers)
 	for _, u := range uses {
@@ -220,7 +219,7 @@ func (p *pull) spread(ctx context.Context, c *manifest.Chunk, uses []use, plain 
 				err = u.target.piece(ctx, data, u.at, u.inTurn)
 			}
 			if errors.Is(err, ErrIntegrity) {
-				err = fmt.Errorf("%s: %w", c.Key(p.version.Artefact), err)
+				err = fmt.Errorf("%s: %w", c.Key(v.Artefact), err)
 			}
 			return err
 		})

@@ -50,15 +50,10 @@ func (r *run) group(ctx context.Context, g *errgroup.Group, members []int) {
 // readSmall appends a file to buf and notes its SHA-256 and its tensors.
 func (r *run) readSmall(ctx context.Context, buf []byte, i int) ([]byte, error) {
 	src := &r.tree.sources[i]
-	f, err := open(ctx, src)
-	if err != nil {
-		return buf, err
-	}
-	defer f.Close()
 	start := len(buf)
 	buf = buf[:start+int(src.stamp.size)]
 	content := buf[start:]
-	if err := f.read(content); err != nil {
+	if err := src.readAll(ctx, content); err != nil {
 		return buf[:start], err
 	}
 	r.files[i].sum = canonical.Sum(content)
@@ -69,5 +64,23 @@ func (r *run) readSmall(ctx context.Context, buf []byte, i int) ([]byte, error) 
 	if l != nil {
 		r.noteTensors(i, l)
 	}
-	return buf, f.end()
+	return buf, nil
+}
+
+// readAll reads a file that must still be what was scanned into b, which is as
+// long.
+func (s *source) readAll(ctx context.Context, b []byte) error {
+	if s.data != nil {
+		copy(b, s.data)
+		return nil
+	}
+	f, err := open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.read(b); err != nil {
+		return err
+	}
+	return f.end()
 }

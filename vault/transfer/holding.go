@@ -105,7 +105,7 @@ func (d *destination) walk(ctx context.Context, dir string, visit func(p string,
 		return err
 	}
 	for _, name := range names {
-		if dir == "." && strings.HasPrefix(name, stagingPrefix) {
+		if dir == "." && !d.all && strings.HasPrefix(name, stagingPrefix) {
 			continue
 		}
 		p := path.Join(dir, name)

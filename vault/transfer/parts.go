@@ -16,6 +16,7 @@ type loaded struct {
 	tensors *manifest.TensorPart // of tensors
 	size    int                  // of its plaintext
 	err     error
+	in      *Placed // after place
 }
 
 // wanted chooses parts: given the reference to one, and the next one in its list

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/chunk"
 	"github.com/aivault/aivault/vault/manifest"
 )
@@ -52,8 +52,9 @@ type Pulled struct {
 // cacheBytes bounds the encoded parts that a pull keeps between its two passes.
 const cacheBytes = 16 << 20
 
-// Pull copies the version's files into the directory dest, which is made if it
-// is not there. A file gets its name only after its SHA-256 was verified; one
+// Pull copies the files of versions into the directory dest, which is made if it
+// is not there: of one version, or of a system and its parts, as one tree, which
+// is then that of the artefact of the first. A file gets its name only after its SHA-256 was verified; one
 // that is there already, with the same bytes, is kept, and what dest holds under
 // other names or in older files is not fetched again. No path, and no link in
 // dest, leads outside of dest.
@@ -62,7 +63,7 @@ const cacheBytes = 16 << 20
 // Include narrows the pull, and compared with what dest holds. Then the files
 // are written in place if that replaces and removes none.
 //
-// If dest holds another version of the artefact, put there by pulls, and
+// If dest holds other versions of the artefact, put there by pulls, and
 // everything is wanted, a new tree is built beside dest out of what dest holds
 // and what is fetched, and the two are exchanged at once: dest is the old tree or
 // the new one, whole, whatever happens. The old tree is removed. Without Force
@@ -76,9 +77,10 @@ const cacheBytes = 16 << 20
 //
 // After an error in place files that were verified have their names, and no
 // others. What is left of a pull that was killed the next one removes.
-func (v *Version) Pull(ctx context.Context, dest string, o PullOptions) (_ *Pulled, err error) {
+func Pull(ctx context.Context, dest string, placed []Placed, o PullOptions) (_ *Pulled, err error) {
+	v := placed[0].Version
 	p := &pull{
-		version: v, options: o, exact: o.Link || len(o.Include)+len(o.Exclude) == 0,
+		placed: placed, artefact: v.Artefact, options: o, exact: o.Link || len(o.Include)+len(o.Exclude) == 0,
 		plain: newPool(plainBuffers(), plainSize), sealed: newFlow(v.Store, v.Jobs, time.Now),
 		opener: chunk.NewOpener(coders(), sealWorkers()), hands: make(chan struct{}, writers), meter: meter{report: o.Progress},
 	}
@@ -117,7 +119,8 @@ func (v *Version) Pull(ctx context.Context, dest string, o PullOptions) (_ *Pull
 }
 
 type pull struct {
-	version          *Version
+	placed           []Placed
+	artefact         canonical.Digest // whose tree the destination is
 	options          PullOptions
 	exact            bool // the destination is to hold nothing else
 	include, exclude globs
@@ -160,10 +163,6 @@ type standing struct {
 // nothing is what stands in most places of a new destination.
 var nothing = standing{free: true}
 
-func (p *pull) wanted(first, last string) bool {
-	return len(p.include) == 0 || p.include.mayMatch(first, last)
-}
-
 func (p *pull) selected(path string) bool {
 	return (len(p.include) == 0 || p.include.match(path)) && !p.exclude.match(path)
 }
@@ -171,7 +170,7 @@ func (p *pull) selected(path string) bool {
 // parts yields the wanted parts, from memory if they are there.
 func (p *pull) parts(ctx context.Context) iter.Seq2[loaded, error] {
 	if p.cache == nil {
-		return p.version.parts(ctx, paths(p.wanted))
+		return p.reload(ctx)
 	}
 	return func(yield func(loaded, error) bool) {
 		for _, l := range p.cache {
@@ -182,52 +181,85 @@ func (p *pull) parts(ctx context.Context) iter.Seq2[loaded, error] {
 	}
 }
 
-// plan reads the manifest, verifies it as a whole if all of it is wanted, and
+// reload yields the wanted parts, read once more.
+func (p *pull) reload(ctx context.Context) iter.Seq2[loaded, error] {
+	return func(yield func(loaded, error) bool) {
+		for i := range p.placed {
+			pl := &p.placed[i]
+			for l, err := range pl.Version.parts(ctx, paths(pl.wanted(p.include))) {
+				if err == nil && l.err == nil {
+					l.place(pl)
+				}
+				if !yield(l, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// plan reads the manifests, verifies them as a whole if all of them is wanted, and
 // finds out what the destination holds of it.
 func (p *pull) plan(ctx context.Context) error {
-	v := p.version
-	p.record = newRecord(v.Artefact)
+	p.record = newRecord(p.artefact)
 	if p.ours() {
 		p.record = p.site.record.next()
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(plainBuffers())
-	var refs *manifest.References
-	var inv *inventory
-	if len(p.include) == 0 {
-		inv = newInventory(v)
-		g.Go(func() (err error) {
-			refs, _, err = v.references(gctx)
+	whole := len(p.include) == 0
+	refs, invs := make([]*manifest.References, len(p.placed)), make([]*inventory, len(p.placed))
+	if whole {
+		for i := range p.placed {
+			invs[i] = newInventory(p.placed[i].Version)
+			g.Go(func() (err error) {
+				refs[i], _, err = p.placed[i].Version.references(gctx)
+				return err
+			})
+		}
+	}
+	g.Go(func() error { return p.survey(gctx, g, invs) })
+	if err := g.Wait(); err != nil || !whole {
+		return err
+	}
+	for i, inv := range invs {
+		if err := inv.finish(); err != nil {
 			return err
-		})
+		}
+		if err := inv.compare(refs[i]); err != nil {
+			return err
+		}
 	}
-	g.Go(func() error { return p.survey(gctx, g, inv) })
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	if inv == nil {
-		return nil
-	}
-	if err := inv.finish(); err != nil {
-		return err
-	}
-	return inv.compare(refs)
+	return nil
 }
 
 // survey is the first pass over the parts. Files that stand in the destination
 // are compared in the background.
-func (p *pull) survey(ctx context.Context, g *errgroup.Group, inv *inventory) error {
+func (p *pull) survey(ctx context.Context, g *errgroup.Group, invs []*inventory) error {
+	p.cache = []loaded{}
+	for i := range p.placed {
+		if err := p.surveyOne(ctx, g, expect(p.placed, i), invs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pull) surveyOne(ctx context.Context, g *errgroup.Group, expect *expected, inv *inventory) error {
+	pl := expect.placed
 	if inv != nil {
 		if err := inv.readTensors(ctx, nil); err != nil {
 			return err
 		}
 	}
-	cache := []loaded{}
 	var last *standing
 	var pieces pieces
-	for l, err := range p.version.parts(ctx, paths(p.wanted)) {
+	for l, err := range pl.Version.parts(ctx, paths(pl.wanted(p.include))) {
 		if err == nil {
 			err = l.err
+		}
+		if err == nil {
+			err = expect.part(&l)
 		}
 		if err == nil && inv != nil {
 			err = inv.add(&l)
@@ -235,10 +267,11 @@ func (p *pull) survey(ctx context.Context, g *errgroup.Group, inv *inventory) er
 		if err != nil {
 			return err
 		}
+		l.place(pl)
 		if p.cached += l.size; p.cached > cacheBytes {
-			cache = nil
+			p.cache = nil
 		} else {
-			cache = append(cache, l)
+			p.cache = append(p.cache, l)
 		}
 		verdict := make(verdicts, len(l.part.Entries))
 		for i := range l.part.Entries {
@@ -247,7 +280,7 @@ func (p *pull) survey(ctx context.Context, g *errgroup.Group, inv *inventory) er
 				continue
 			}
 			if err := pieces.next(e); err != nil {
-				return damaged(l.ref.Key(p.version.Artefact), err)
+				return damaged(l.ref.Key(pl.Version.Artefact), err)
 			}
 			if e.At == 0 {
 				if last, err = p.judge(ctx, g, e); err != nil {
@@ -258,37 +291,13 @@ func (p *pull) survey(ctx context.Context, g *errgroup.Group, inv *inventory) er
 		}
 		p.verdicts = append(p.verdicts, verdict)
 	}
-	p.cache = cache
 	if err := pieces.done(); err != nil {
-		return damaged(p.version.Manifest.Key, err)
+		return damaged(pl.Version.Manifest.Key, err)
 	}
-	return nil
-}
-
-// pieces checks that selected files are whole, also where parts between them
-// were not looked at.
-type pieces struct {
-	path      string
-	end, size int64
-}
-
-func (s *pieces) next(e *manifest.Entry) error {
-	if e.At == 0 {
-		if err := s.done(); err != nil {
-			return err
-		}
-	} else if e.Path != s.path || e.At != s.end {
-		return fmt.Errorf("%w: %q goes on at %d after %q to %d", manifest.ErrMalformed, e.Path, e.At, s.path, s.end)
+	if inv == nil {
+		return nil
 	}
-	*s = pieces{e.Path, e.End(), e.Size}
-	return nil
-}
-
-func (s *pieces) done() error {
-	if s.end != s.size {
-		return fmt.Errorf("%w: %q ends at %d of %d bytes", manifest.ErrMalformed, s.path, s.end, s.size)
-	}
-	return nil
+	return expect.done()
 }
 
 // judge finds out what the destination holds of an entry. Files are read in the

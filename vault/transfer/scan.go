@@ -34,6 +34,7 @@ type source struct {
 	name  string // where it is, links resolved
 	mode  manifest.Mode
 	stamp stamp
+	data  []byte // of a file that is nowhere; nil: it is at name
 }
 
 // stamp is what tells that a file was changed or replaced.
@@ -54,6 +55,13 @@ func stampOf(fi fs.FileInfo) stamp {
 type ScanOptions struct {
 	Exclude []string // patterns: what they select is passed over, whatever an IgnoreFile says
 	Follow  bool     // links below the paths: see Scan
+	Add     []Added  // further files
+}
+
+// Added is a small file that a version gets and that stands nowhere.
+type Added struct {
+	Path string // in the version
+	Data []byte // at most 4 MiB, at least one byte
 }
 
 // Scan looks at what is to be pushed: of one directory its contents, of one file
@@ -89,11 +97,44 @@ func Scan(ctx context.Context, paths []string, o ScanOptions) (*Tree, error) {
 		}
 	}
 	t := &s.tree
+	for _, a := range o.Add {
+		if err := s.add(a); err != nil {
+			return nil, err
+		}
+	}
 	if len(t.sources) == 0 && (len(paths) == 0 || s.passed) {
 		return nil, fmt.Errorf("scanning %s: %w: there is nothing to store", strings.Join(paths, " "), ErrSource)
 	}
 	slices.SortFunc(t.sources, func(a, b source) int { return cmp.Compare(a.path, b.path) })
 	return t, nil
+}
+
+// add adds a file that stands nowhere.
+func (s *scanner) add(a Added) error {
+	if err := manifest.CheckPath(a.Path); err != nil || len(a.Data) == 0 || len(a.Data) > smallFile {
+		return errors.Join(fmt.Errorf("%q, %d bytes: %w", a.Path, len(a.Data), ErrSource), err)
+	}
+	for _, src := range s.tree.sources {
+		if src.path == a.Path || strings.HasPrefix(src.path, a.Path+"/") || strings.HasPrefix(a.Path, src.path+"/") {
+			return fmt.Errorf("%s: %w: aivault puts a file %s there", src.name, ErrSource, a.Path)
+		}
+	}
+	s.tree.Files++
+	s.tree.Bytes += int64(len(a.Data))
+	s.tree.sources = append(s.tree.sources, source{path: a.Path, mode: manifest.Regular, stamp: stamp{size: int64(len(a.Data))}, data: a.Data})
+	return nil
+}
+
+// Top returns the names at the top of the tree: of files, and of directories.
+func (t *Tree) Top() []string {
+	var out []string
+	for _, src := range t.sources {
+		if name, _, _ := strings.Cut(src.path, "/"); len(out) == 0 || out[len(out)-1] != name {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 type scanner struct {

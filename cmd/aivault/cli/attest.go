@@ -9,6 +9,7 @@ import (
 
 	"github.com/aivault/aivault/cmd/aivault/cli/naming"
 	"github.com/aivault/aivault/vault"
+	"github.com/aivault/aivault/vault/evidence"
 	"github.com/aivault/aivault/vault/state"
 )
 
@@ -17,12 +18,15 @@ func attestCommand() *command {
 		name: "attest", args: "REF", usage: "record signed evidence on exactly one version",
 		about: "For developers, operators and custodians. The evidence is an in-toto statement, signed with your key, on the digest of the version: a new version starts without any. Every member reads it, and it outlives the version.\n\n" +
 			"With --file a document is kept too: a version of the artefact ARTEFACT.evidence, sealed to the readers of ARTEFACT but under keys and a retention of its own, so that it outlives the weights. That takes who may push there.\n\n" +
-			"With --scanner a plugin that the vault pins says how it went. The version is pulled into a temporary directory, every byte verified, and scanned there by a process of its own with limits on time and memory: pass, warn if anything was not understood, fail if anything is a danger. The report is kept as the document. A scanner that fails leaves no evidence. The copy is removed; of a scan that is killed it stays, plaintext, in a directory aivault-scan-… there.",
-		example: "aivault attest fraud-detector@v3 --scanner formats --expires P30D\naivault attest fraud-detector@v3 --type evaluation --name robustness --result pass --expires P90D --file report.pdf\naivault attest fraud-detector@v3 --type scan --result fail",
+			"With --scanner a plugin that the vault pins says how it went. The version is pulled into a temporary directory, every byte verified, and scanned there by a process of its own with limits on time and memory: pass, warn if anything was not understood, fail if anything is a danger. The report is kept as the document. A scanner that fails leaves no evidence. The copy is removed; of a scan that is killed it stays, plaintext, in a directory aivault-scan-… there.\n\n" +
+			"A test may say what it measured, and what that should have been: the result is then fail if a --threshold is not kept, and pass otherwise.",
+		example: "aivault attest fraud-detector@v3 --scanner formats --expires P30D\naivault attest fraud-detector@v3 --type evaluation --name robustness --result pass --expires P90D --file report.pdf\naivault attest fraud-detector@v3 --type scan --result fail\naivault attest fraud-detector:prod --type monitoring --name drift --metric psi=0.31 --threshold 'psi<=0.2' --expires P7D",
 		flags: flagList(
 			textFlag("type", strings.Join(state.EvidenceTypes(), "|"), "what it is evidence of"),
 			textFlag("name", "NAME", "which of several of this type"),
 			textFlag("result", strings.Join(state.EvidenceResults(), "|"), "how it went"),
+			listFlag("metric", "NAME=VALUE", "what a test measured, a decimal number; may be repeated"),
+			listFlag("threshold", "NAME>=VALUE", "what the metric should be, at least, or at most (NAME<=VALUE); may be repeated"),
 			textFlag("expires", "TIME", "it counts before then: a date, or a duration from now (default never)"),
 			textFlag("file", "FILE", "a document to keep with it"),
 			textFlag("scanner", "NAME[:CONFIG]", "pull the version, and let this plugin find out: evidence of type scan"),
@@ -42,23 +46,25 @@ func attestCommand() *command {
 }
 
 type attestJSON struct {
-	Schema    string    `json:"schema"`
-	Changed   bool      `json:"changed"`
-	Freshness string    `json:"freshness"`
-	Ref       string    `json:"ref"`
-	Digest    string    `json:"digest"`
-	Type      string    `json:"type"`
-	Name      string    `json:"name,omitempty"`
-	Result    string    `json:"result"`
-	Document  string    `json:"document,omitempty"` // a reference
-	Scan      *scanJSON `json:"scan,omitempty"`
-	Head      string    `json:"head"`
+	Schema       string            `json:"schema"`
+	Changed      bool              `json:"changed"`
+	Freshness    string            `json:"freshness"`
+	Ref          string            `json:"ref"`
+	Digest       string            `json:"digest"`
+	Type         string            `json:"type"`
+	Name         string            `json:"name,omitempty"`
+	Result       string            `json:"result"`
+	Document     string            `json:"document,omitempty"` // a reference
+	Scan         *scanJSON         `json:"scan,omitempty"`
+	Measurements []measurementJSON `json:"measurements,omitempty"`
+	Head         string            `json:"head"`
 }
 
 // attestObject is what a pipeline reads of evidence that was recorded.
 func attestObject(schema string, res *vault.AttestResult, o vault.AttestOptions) attestJSON {
 	object := attestJSON{Schema: schema, Changed: true, Freshness: res.Freshness, Ref: fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
-		Digest: "sha256:" + res.Digest.String(), Type: o.Type, Name: o.Name, Result: o.Result, Head: res.Head.String()}
+		Digest: "sha256:" + res.Digest.String(), Type: o.Type, Name: o.Name, Result: o.Result, Head: res.Head.String(),
+		Measurements: measurementObjects(o.Measurements)}
 	if d := res.Document; d != nil {
 		object.Document = fmt.Sprintf("%s@v%d", d.Artefact, d.Version)
 	}
@@ -74,6 +80,8 @@ type attestedJSON struct {
 	Verified  bool         `json:"verified"`
 	Problem   string       `json:"problem,omitempty"`
 	Envelope  string       `json:"envelope,omitempty"` // DSSE, as JSON text
+
+	Measurements []measurementJSON `json:"measurements,omitempty"`
 }
 
 func evidenceObject(artefact string, e state.Evidence) evidenceJSON {
@@ -114,7 +122,16 @@ func runAttest(ctx context.Context, c *call) error {
 		return err
 	}
 	o := vault.AttestOptions{Type: c.flags.String("type"), Name: c.flags.String("name"), Result: c.flags.String("result"), File: c.flags.String("file")}
+	if o.Measurements, err = parseMeasurements(c.flags.StringSlice("metric"), c.flags.StringSlice("threshold")); err != nil {
+		return err
+	}
+	if o.Result == "" {
+		o.Result = resultOf(o.Measurements)
+	}
 	if err := (&state.Attest{Type: o.Type, Name: o.Name, Result: o.Result}).Check(); err != nil {
+		return usage("%w", err)
+	}
+	if err := evidence.CheckMeasurements(o.Type, o.Result, o.Measurements); err != nil {
 		return usage("%w", err)
 	}
 	if o.Expires, err = c.when("expires"); err != nil {
@@ -134,6 +151,9 @@ func runAttest(ctx context.Context, c *call) error {
 	object := attestObject(c.out.schema(), res, o)
 	return c.out.result(object, object.Ref, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  %s: %s\n", printable(object.Ref), printable(strings.TrimSpace(o.Type+" "+o.Name)), o.Result)
+		for _, m := range object.Measurements {
+			fmt.Fprintf(w, "  %s\n", printable(m.text()))
+		}
 		if object.Document != "" {
 			fmt.Fprintf(w, "the document is %s\n", printable(object.Document))
 		}
@@ -161,7 +181,7 @@ func runAttestList(ctx context.Context, c *call) error {
 			if err != nil {
 				return err
 			}
-			o.Envelope = string(b)
+			o.Envelope, o.Measurements = string(b), measurementObjects(e.Statement.Predicate.Evidence.Measurements)
 		}
 		objects = append(objects, o)
 	}

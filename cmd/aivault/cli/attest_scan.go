@@ -42,7 +42,7 @@ type findingJSON struct {
 
 // attestByScan has a scanner say what the evidence is.
 func (c *call) attestByScan(ctx context.Context) (err error) {
-	for _, other := range []string{"result", "file"} {
+	for _, other := range []string{"result", "file", "metric", "threshold"} {
 		if c.flags.IsSet(other) {
 			return usage("--%s does not go with --scanner, which finds out", other)
 		}

@@ -17,10 +17,11 @@ import (
 
 func decommissionRequestCommand() *command {
 	return &command{
-		name: "request", args: "REF…", usage: "ask for the end of versions, or of whole artefacts",
+		name: "request", args: "[REF…]", usage: "ask for the end of versions, or of whole artefacts",
 		about:   "REF names versions: ARTEFACT@vN and the like. With --whole an ARTEFACT alone means all of it, and its name is never used again. Nothing is destroyed by a request: the plan is shown, and others must approve exactly it. Where an interlock asks for a decision, --decide RULE:SUBJECT=DECISION takes it, on record.",
-		example: "aivault decommission request fraud-detector@v3 --reason 'contract ended'\naivault decommission request old-model --whole --after 2027-06-30 --authority 'retention schedule 7' --reason 'end of life' --decide channel:old-model:main=leave\naivault decommission request fraud-detector@v3 --reason test --dry-run",
+		example: "aivault decommission request fraud-detector@v3 --reason 'contract ended'\naivault decommission request old-model --whole --after 2027-06-30 --authority 'retention schedule 7' --reason 'end of life' --decide channel:old-model:main=leave\naivault decommission request fraud-detector@v3 --reason test --dry-run\naivault decommission request --system chat-system@v2 --reason 'replaced'",
 		flags: flagList(
+			textFlag("system", "REF", "a system and every version that it pins, as one disposal"),
 			boolFlag("whole", "an ARTEFACT alone means the whole artefact"),
 			textFlag("after", "TIME", "not before this date or time, or this duration from now (P30D)"),
 			textFlag("authority", "TEXT", "by whose authority"),
@@ -74,9 +75,35 @@ func runDecommissionRequest(ctx context.Context, c *call) error {
 	if !after.IsZero() {
 		draft.After = entry.At(after)
 	}
+	system := c.flags.String("system")
+	if system == "" && len(refs) == 0 {
+		return usage("aivault decommission request needs REF…, or --system REF")
+	}
+	var pinning vault.Ref
+	if system != "" {
+		name, ref, err := naming.ParseRef(system)
+		if err != nil {
+			return err
+		}
+		if len(refs) > 0 && name != addressed {
+			return usage("one request is about one vault: %q names another", system)
+		}
+		addressed, pinning = name, ref
+	}
 	v, d, err := c.desk(ctx, addressed, false)
 	if err != nil {
 		return err
+	}
+	if system != "" {
+		parts, err := v.SystemRefs(ctx, pinning)
+		if err != nil {
+			return err
+		}
+		for _, r := range parts {
+			if !slices.Contains(refs, r) {
+				refs = append(refs, r)
+			}
+		}
 	}
 	if draft.Scope, err = v.Scope(ctx, refs, c.flags.Bool("whole")); err != nil {
 		return err

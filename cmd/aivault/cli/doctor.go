@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/aivault/aivault/backends"
+	"github.com/aivault/aivault/cmd/aivault/cli/machine"
 	"github.com/aivault/aivault/crypto/custody"
 	"github.com/aivault/aivault/crypto/custody/object"
 	"github.com/aivault/aivault/crypto/identity"
@@ -24,6 +25,7 @@ func doctorCommand() *command {
 		flags: flagList(
 			textFlag("policy", "ROLE", "only print what the credentials of a role need: a policy for the bucket in AWS's policy language, and for the keeper; reader stands for a member without a role"),
 			textFlag("principal", "ARN", "with --policy: make it the bucket's own policy, for this principal"),
+			textFlag("metrics-file", "FILE", "also write what channels can fall back to as a Prometheus textfile, whole"),
 			boolFlag("no-write-once", "with --policy: leave out the statement that forbids overwriting, whose condition (s3:if-none-match) AWS knows and MinIO refuses"),
 		),
 		json: doctorJSON{},
@@ -105,6 +107,11 @@ func runDoctor(ctx context.Context, c *call) error {
 	r, err := vault.Doctor(ctx, config)
 	if err != nil {
 		return err
+	}
+	if file := c.flags.String("metrics-file"); file != "" {
+		if err := machine.WriteMetrics(file, channelMetrics(r, c.sys.now())); err != nil {
+			return fmt.Errorf("writing --metrics-file: %w", err)
+		}
 	}
 	object := doctorJSON{c.out.schema(), nil, r.Fit, []checkJSON{}, storageJSON(r.Capabilities), keepersJSON(r.Keepers)}
 	for _, k := range r.Checks {

@@ -111,7 +111,7 @@ func judge(err error) verdict {
 	switch kind := backends.KindOf(err); {
 	case is(errNothingToDo):
 		return verdict{codeNothing, "nothing-to-do", ""}
-	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName, path.ErrBadPattern, vault.ErrSource, vault.ErrPolicy, vault.ErrRole):
+	case is(errUsage, argv.ErrUsage, naming.ErrInvalid, state.ErrBadName, path.ErrBadPattern, vault.ErrSource, vault.ErrPart, vault.ErrPolicy, vault.ErrRole):
 		return verdict{codeUsage, "usage", ""}
 	case is(identity.ErrFormat):
 		return verdict{codeUsage, "identity", "name your identity with --identity, or make one: aivault identity new FILE"}
@@ -127,6 +127,8 @@ func judge(err error) verdict {
 		return verdict{codeFailure, "state", "remove the file named: this machine then forgets what it knew of that journal or vault"}
 	case is(vault.ErrJunk):
 		return verdict{codeIntegrity, "integrity", "somebody who is no member has written there; an operator or admin may pass over it: aivault audit skip"}
+	case is(errDeployed):
+		return verdict{codeIntegrity, "deployed", "find out who changed it; aivault pull --force restores it"}
 	case is(checkpoint.ErrUnknownWitness):
 		return verdict{codeIntegrity, "unwitnessed", "name the witness's key with --witness, as aivault audit cosign printed it"}
 	case is(checkpoint.ErrGap, checkpoint.ErrOlder):

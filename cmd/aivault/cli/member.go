@@ -74,6 +74,7 @@ func memberCommand() *command {
 				),
 				json: changeJSON{}, run: memberTaint,
 			},
+			memberTrainCommand(),
 		},
 	}
 }
@@ -138,6 +139,8 @@ type memberJSON struct {
 	Public      string     `json:"public"`
 	Fingerprint string     `json:"fingerprint"`
 	Key         string     `json:"key"`
+
+	Trainings []trainingJSON `json:"trainings"`
 }
 
 type roleJSON struct {
@@ -166,7 +169,7 @@ func memberList(ctx context.Context, c *call) error {
 	}
 	return table(c.out, all,
 		func(m *state.Member) any {
-			object := memberJSON{c.out.schema(), freshness, m.Name, []roleJSON{}, m.Env, m.Person, nil, condition(m), m.Public.String(), m.Public.Fingerprint(), m.Public.Key.KeyID()}
+			object := memberJSON{c.out.schema(), freshness, m.Name, []roleJSON{}, m.Env, m.Person, nil, condition(m), m.Public.String(), m.Public.Fingerprint(), m.Public.Key.KeyID(), trainingObjects(v.State().Trainings(m.Name), now)}
 			for _, g := range m.Roles {
 				object.Roles = append(object.Roles, roleJSON{g.Role, g.Glob})
 			}

@@ -12,7 +12,7 @@ import (
 func pullCommand() *command {
 	return &command{
 		name: "pull", args: "REF DEST", usage: "copy a version into a directory, verified",
-		about:   "REF is ARTEFACT (what its channel main points to), ARTEFACT@vN, ARTEFACT@sha256:DIGEST, ARTEFACT@latest or ARTEFACT:CHANNEL. Files appear only once they are verified. What DEST holds already, under the same name or another, whole or in part, is not fetched again.\n\nIf DEST holds another version of the artefact, put there by earlier pulls, the new tree is built beside it and exchanged with it at once: whatever happens, DEST is the one or the other, whole. What no pull has put, or somebody has changed since, is never replaced or removed: that is an error, unless --force says otherwise. A directory that held something before the first pull, or several artefacts, is not exchanged: files are added to it, and with --force replaced one by one. What was pulled stands, without names, in a file .aivault-record-… beside DEST.\n\nA mount point cannot be exchanged. With --link DEST is a link, which is switched from one tree beside it to the next.",
+		about:   "REF is ARTEFACT (what its channel main points to), ARTEFACT@vN, ARTEFACT@sha256:DIGEST, ARTEFACT@latest or ARTEFACT:CHANNEL. Files appear only once they are verified. What DEST holds already, under the same name or another, whole or in part, is not fetched again.\n\nIf DEST holds another version of the artefact, put there by earlier pulls, the new tree is built beside it and exchanged with it at once: whatever happens, DEST is the one or the other, whole. What no pull has put, or somebody has changed since, is never replaced or removed: that is an error, unless --force says otherwise. A directory that held something before the first pull, or several artefacts, is not exchanged: files are added to it, and with --force replaced one by one. What was pulled stands, without names, in a file .aivault-record-… beside DEST.\n\nA mount point cannot be exchanged. With --link DEST is a link, which is switched from one tree beside it to the next.\n\nOf a system, DEST gets its own files and each part in a directory of its name: one tree, exchanged as one.",
 		example: "aivault pull fraud-detector ./serving\naivault pull team/fraud-detector@v7 ./serving --include '*.safetensors' --force\naivault pull team/fraud-detector ./out --tensor model.embed_tokens.weight --tensor '*.bias'\naivault pull aivault://lab/team/fraud-detector:prod /models/current --link --exec-after 'systemctl reload serving'",
 		flags: flagList(
 			listFlag("include", "GLOB", "only what matches; ** stands for any number of directories; may be repeated"),
@@ -47,6 +47,8 @@ type pullJSON struct {
 	Swapped   bool   `json:"swapped"`
 	Receipt   string `json:"receipt"`
 	Head      string `json:"head"`
+
+	Parts []partJSON `json:"parts,omitempty"` // of a system
 }
 
 func runPull(ctx context.Context, c *call) error {
@@ -74,9 +76,12 @@ func runPull(ctx context.Context, c *call) error {
 		return err
 	}
 	object := pullJSON{c.out.schema(), res.Changed, res.Freshness, res.Artefact, res.Version, fmt.Sprintf("%s@v%d", res.Artefact, res.Version),
-		"sha256:" + res.Digest.String(), c.args[1], res.Files, res.Bytes, res.Kept, res.Reused, res.Fetched, res.Swapped, res.Receipt, res.Head.String()}
+		"sha256:" + res.Digest.String(), c.args[1], res.Files, res.Bytes, res.Kept, res.Reused, res.Fetched, res.Swapped, res.Receipt, res.Head.String(), partObjects(res.Parts)}
 	err = c.out.result(object, object.Ref, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  %s\n", printable(object.Ref), object.Digest)
+		for _, p := range object.Parts {
+			fmt.Fprintf(w, "  %s  %s  %s\n", printable(p.Name), printable(p.Ref), p.Digest)
+		}
 		fmt.Fprintf(w, "%s, %s in %s, verified; %s of them were there, %s were reused; %s fetched\n",
 			plural(int(res.Files), "file"), bytesText(res.Bytes), printable(c.args[1]), bytesText(res.Kept), bytesText(res.Reused), bytesText(res.Fetched))
 		if res.Swapped {

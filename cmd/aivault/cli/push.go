@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,12 +20,13 @@ import (
 
 func pushCommand() *command {
 	return &command{
-		name: "push", args: "ARTEFACT PATH…", usage: "store files as a new version",
-		about:   "One directory: its contents. Several paths: each under its base name. What the newest version holds already is not sent again, if you may read it; if nothing differs, no version is made. A push that was broken off is gone on with, if you may read: run the same again. Links are refused, but for those of a Hugging Face cache and of a Kubernetes volume, unless --follow is given. What a file .aivaultignore names, in the words of gitignore(5), is left out of its directory and those below; the file itself is stored, and --exclude leaves out more. The channel main follows if you are an operator for the artefact.",
-		example: "aivault push fraud-detector ./model\naivault push team/fraud-detector model.safetensors config.json --label run=4711 --op \"$CI_JOB_ID\" --json",
+		name: "push", args: "ARTEFACT [PATH…]", usage: "store files as a new version",
+		about:   "One directory: its contents. Several paths: each under its base name. What the newest version holds already is not sent again, if you may read it; if nothing differs, no version is made. A push that was broken off is gone on with, if you may read: run the same again. Links are refused, but for those of a Hugging Face cache and of a Kubernetes volume, unless --follow is given. What a file .aivaultignore names, in the words of gitignore(5), is left out of its directory and those below; the file itself is stored, and --exclude leaves out more. The channel main follows if you are an operator for the artefact.\n\nA system pins versions of other artefacts that run together, each as a --part: the model, its tokenizer, config and prompts. Pulled, promoted and fallen back to it is one thing. Its file system.json names the parts; PATHs may add files of its own. A part is no system itself.",
+		example: "aivault push fraud-detector ./model\naivault push team/fraud-detector model.safetensors config.json --label run=4711 --op \"$CI_JOB_ID\" --json\naivault push chat-system --part model=team/chat@v7 --part prompt=team/chat-prompt:prod --part config=team/chat-config@v2",
 		flags: flagList(
 			textFlag("channel", "NAME", "move this channel to the version, instead of main"),
 			textFlag("kind", "model|dataset|config|prompt|system|evaluation", "what it is (default model)"),
+			listFlag("part", "NAME=REF", "a version that a system pins, and the directory that its files are pulled to; makes it of kind system; may be repeated, up to 16 times"),
 			textFlag("classification", "public|internal|confidential", "how secret it is (default internal); confidential objects are padded, so that sizes tell less"),
 			listFlag("source-url", "URL", "where material from outside was got; may be repeated"),
 			textFlag("acquired", "TIME", "when that was: a date or a time; needed with --source-url"),
@@ -113,6 +115,19 @@ func (c *call) pushOptions() (addressed string, o vault.PushOptions, err error) 
 	o.Paths, o.Exclude, o.Channel = c.args[1:], c.flags.StringSlice("exclude"), c.flags.String("channel")
 	o.Follow = c.flags.Bool("follow")
 	o.Kind, o.Classification = c.flags.String("kind"), c.flags.String("classification")
+	if o.Parts, err = parseParts(addressed, c.flags.StringSlice("part")); err != nil {
+		return "", o, err
+	}
+	switch {
+	case len(o.Parts) == 0 && len(o.Paths) == 0:
+		return "", o, usage("aivault push needs ARTEFACT PATH…; a system of parts needs none")
+	case len(o.Parts) > 0 && o.Kind == "":
+		o.Kind = state.KindSystem
+	case len(o.Parts) > 0 && o.Kind != state.KindSystem:
+		return "", o, usage("--part makes a system, and --kind says %q", o.Kind)
+	case len(o.Parts) > state.MaxParts:
+		return "", o, usage("%d parts: a system has at most %d", len(o.Parts), state.MaxParts)
+	}
 	for _, p := range o.Paths {
 		if _, err := os.Lstat(p); errors.Is(err, fs.ErrNotExist) {
 			return "", o, usage("%s: there is no such file or directory", p)
@@ -139,6 +154,29 @@ func (c *call) pushOptions() (addressed string, o vault.PushOptions, err error) 
 		o.Op = operationID(text)
 	}
 	return addressed, o, nil
+}
+
+// parseParts reads the parts of a system, which are in the vault that is addressed.
+func parseParts(addressed string, texts []string) ([]vault.Part, error) {
+	var out []vault.Part
+	for _, t := range texts {
+		name, text, ok := strings.Cut(t, "=")
+		if err := state.CheckShortName(name); err != nil || !ok || name == state.SystemFile {
+			return nil, usage("--part %q: write NAME=REF, where NAME is lower case letters, digits, '-', '_' and '.', and not "+state.SystemFile, t)
+		}
+		if slices.ContainsFunc(out, func(p vault.Part) bool { return p.Name == name }) {
+			return nil, usage("--part %q: there is another part of this name", t)
+		}
+		other, ref, err := naming.ParseRef(text)
+		if err != nil {
+			return nil, err
+		}
+		if other != "" && other != addressed {
+			return nil, usage("--part %q: a system and its parts are in one vault", t)
+		}
+		out = append(out, vault.Part{Name: name, Ref: ref})
+	}
+	return out, nil
 }
 
 func parseLabels(texts []string) (map[string]string, error) {

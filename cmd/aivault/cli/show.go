@@ -31,6 +31,27 @@ type fileJSON struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
+// partJSON is a part of a system.
+type partJSON struct {
+	Name    string `json:"name"`
+	Ref     string `json:"ref,omitempty"`
+	Digest  string `json:"digest"`
+	State   string `json:"state"`
+	Problem string `json:"problem,omitempty"` // what it pins does not exist
+}
+
+func partObjects(all []vault.PartInfo) []partJSON {
+	var out []partJSON
+	for _, p := range all {
+		o := partJSON{Name: p.Name, Digest: "sha256:" + p.Digest.String(), State: p.State, Problem: p.Problem}
+		if p.Problem == "" {
+			o.Ref = p.Ref()
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
 type holdJSON struct {
 	By     string    `json:"by"`
 	Time   time.Time `json:"time"`
@@ -110,6 +131,7 @@ type showJSON struct {
 	Holds          []holdJSON           `json:"holds"`
 	Approvals      []approvalJSON       `json:"approvals"`
 	Evidence       []evidenceJSON       `json:"evidence"`
+	Parts          []partJSON           `json:"parts,omitempty"` // of a system
 	Sealed         bool                 `json:"sealed"`
 	Why            string               `json:"why,omitempty"`
 	FileCount      int64                `json:"file_count,omitempty"`
@@ -168,6 +190,7 @@ func versionJSONOf(info *vault.VersionInfo) showJSON {
 	for _, e := range info.Evidence {
 		o.Evidence = append(o.Evidence, evidenceObject(info.Artefact, e))
 	}
+	o.Parts = partObjects(info.Pinned)
 	for _, f := range info.Files {
 		file := fileJSON{Path: f.Path, Mode: f.Mode, Size: f.Size}
 		if !f.SHA256.IsZero() {
@@ -237,6 +260,9 @@ func showVersion(w io.Writer, o showJSON) {
 		line("Lineage", "declared complete")
 	}
 	line("Justification", o.Justification)
+	for _, p := range o.Parts {
+		line("Part", strings.TrimSpace(fmt.Sprintf("%s, %s %s: %s%s", p.Name, p.Ref, p.Digest, p.State, p.Problem)))
+	}
 	line("Pushed", fmt.Sprintf("%s by %s", timeText(o.Time), o.By))
 	line("Stored", bytesText(o.Stored))
 	line("Disposal", o.Disposal)

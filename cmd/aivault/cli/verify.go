@@ -13,11 +13,14 @@ import (
 func verifyCommand() *command {
 	return &command{
 		name: "verify", args: "[REF]", usage: "prove that what is stored is what was written",
-		about:   "Without REF the whole vault. Everything is read from storage, nothing from this machine's cache; every journal, signature and hash is checked, and that each object of each version is there. With --full all content is read, opened and hashed too, which needs the right to read it. Exits with 13 if something does not verify, and names it.",
-		example: "aivault verify\naivault verify team/fraud-detector:prod --full",
+		about:   "Without REF the whole vault. Everything is read from storage, nothing from this machine's cache; every journal, signature and hash is checked, and that each object of each version is there. With --full all content is read, opened and hashed too, which needs the right to read it. Exits with 13 if something does not verify, and names it.\n\nWith --dir it compares what is deployed in a directory with REF instead: each file that is changed, missing or extra is named, and each with another mode or that is no file, and the exit code is 13 then too. Files are extra whatever an .aivaultignore there says. Where a pull left files out, give the same --include and --exclude; what they leave out of REF counts as extra in DIR. It reads journals and the manifest, and no content, and makes as few requests as show: let cron run it on serving hosts.",
+		example: "aivault verify\naivault verify team/fraud-detector:prod --full\naivault verify team/fraud-detector:prod --dir /models/current --json",
 		flags: flagList(
 			boolFlag("quick", "do not read content (the default)"),
 			boolFlag("full", "read, open and hash every byte of content"),
+			textFlag("dir", "DIR", "compare what stands in this directory with REF; it may be a link, as pull --link makes it"),
+			listFlag("include", "GLOB", "with --dir: only what matches should be there; may be repeated"),
+			listFlag("exclude", "GLOB", "with --dir: what matches should not be there; may be repeated"),
 		),
 		json: verifyJSON{},
 		run:  runVerify,
@@ -54,9 +57,16 @@ type verifyJSON struct {
 	Problems  []problemJSON `json:"problems"`
 	Unknown   []string      `json:"unknown"`
 	Voids     []voidJSON    `json:"voids"`
+	Deployed  *deployedJSON `json:"deployed,omitempty"` // with --dir
 }
 
 func runVerify(ctx context.Context, c *call) error {
+	if c.flags.IsSet("dir") {
+		return verifyDeployed(ctx, c)
+	}
+	if c.flags.IsSet("include") || c.flags.IsSet("exclude") {
+		return usage("--include and --exclude go with --dir")
+	}
 	full := c.flags.Bool("full")
 	if full && c.flags.Bool("quick") {
 		return usage("--quick and --full exclude each other")
