@@ -443,7 +443,9 @@ func (o *office) acts() map[string]attempt {
 			return state.Purged{Versions: []canonical.ID{gone}}
 		}),
 		state.KindVerified: o.library(state.KindVerified, func(*person) any {
-			r, _ := o.executed()
+			r, gone := o.executed()
+			o.epoch()
+			o.must(o.write(o.root, state.KindDestroyed, o.destroyed(gone)))
 			return state.Verified{Disposal: r.ID, Result: "verified", Report: o.doc()}
 		}),
 		state.KindHold: o.library(state.KindHold, func(*person) any { return state.Hold{ID: o.id(), Versions: vid(), Reason: "test"} }),
