@@ -64,7 +64,7 @@ func TestRequestsDoNotGrowWithBytes(t *testing.T) {
 	}
 }
 
-// TestRequestsAmongSurvivors: at most 21, one of which finds other artefacts, whose
+// TestRequestsAmongSurvivors: at most 20, one of which finds other artefacts, whose
 // journals may hold descendants; 4 for each 64 survivors; and 1 for each version
 // pushed since the current epoch.
 func TestRequestsAmongSurvivors(t *testing.T) {
@@ -88,7 +88,7 @@ func TestRequestsAmongSurvivors(t *testing.T) {
 		must(t, err)
 		got := o.requestsToUnreadable(o.approved(nil, scope(aid, a.Latest())).ID)
 		alive--
-		most := 21 + 4*((n+63)/64) + since
+		most := 20 + 4*((n+63)/64) + since
 		t.Logf("%d survivors, %d pushed since: %d requests, at most %d", n, since, got, most)
 		if got > most {
 			t.Errorf("%d survivors, %d pushed since: %d requests, more than %d", n, since, got, most)

@@ -222,6 +222,9 @@ func rotationMutations() []mutation {
 			s.pushed("x", false)
 			s.w1.rotate()
 			s.to(s.w1, "create")
+			s.let(s.w1, vaulttest.Crash)
+			s.w1.rotate() // from here on both resume what somebody else began
+			s.to(s.w1, "create")
 			s.w2.rotate()
 			s.to(s.w2, "wrap")
 			s.to(s.w1, "wrap")

@@ -157,7 +157,7 @@ func (rot *rotation) step(ctx context.Context, a *state.Artefact) error {
 	}
 	for _, ep := range slices.Backward(a.Epochs) {
 		if !rot.given[ep.EID] && rot.awaits(a, ep) {
-			return rot.propose(ctx, a, ep)
+			return rot.propose(ctx, a, ep, false)
 		}
 	}
 	eid := canonical.NewID()
@@ -167,7 +167,7 @@ func (rot *rotation) step(ctx context.Context, a *state.Artefact) error {
 	if err := rot.append(ctx, state.KindIntent, state.Intent{EID: eid, Label: state.EpochLabel(a.Vault.Genesis, a.ID, eid), Custody: rot.Vault.State().Custody}); err != nil {
 		return err
 	}
-	return rot.propose(ctx, a, a.Epoch(eid))
+	return rot.propose(ctx, a, a.Epoch(eid), true)
 }
 
 func (rot *rotation) append(ctx context.Context, kind string, body any) error {
@@ -197,8 +197,9 @@ func (r *Ring) inCustody(ep *state.Epoch) bool {
 	return ep.Custody.Mode == c.Mode && slices.Equal(ep.Custody.Keepers, c.Keepers)
 }
 
-// propose takes an intent to its candidate: the rest of step 2.
-func (rot *rotation) propose(ctx context.Context, a *state.Artefact, ep *state.Epoch) error {
+// propose takes an intent to its candidate: the rest of step 2. Of one that is new,
+// its own, nobody else has made a candidate unless the slot is lost.
+func (rot *rotation) propose(ctx context.Context, a *state.Artefact, ep *state.Epoch, isNew bool) error {
 	giveUp := func(err error) error {
 		rot.given[ep.EID] = true
 		return fmt.Errorf("%w: %w", errAbandoned, err)
@@ -226,12 +227,14 @@ func (rot *rotation) propose(ctx context.Context, a *state.Artefact, ep *state.E
 		}
 		c.Keys = append(c.Keys, state.KeyRef{Instance: pinned.Instance, Ref: string(ref)})
 	}
-	a, err := rot.fold(ctx)
-	if err != nil {
-		return err
-	}
-	if !rot.awaits(a, ep) {
-		return errAbandoned // for now: a candidate that stands is taken up if its seed is there
+	if !isNew {
+		var err error
+		if a, err = rot.fold(ctx); err != nil {
+			return err
+		}
+		if !rot.awaits(a, ep) {
+			return errAbandoned // for now: a candidate that stands is taken up if its seed is there
+		}
 	}
 	d := &draft{ep: ep, recipient: c.Recipient, key: key}
 	if rot.variant.lateCandidate {
