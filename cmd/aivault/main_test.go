@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/aivault/aivault/integration/weights"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -32,24 +33,24 @@ var shared = []string{filepath.Join("testdata", "shared", "incident.txtar")}
 
 // TestShared runs the shared scripts against a vault in a directory.
 func TestShared(t *testing.T) {
-	p := scripts()
+	p := scripts([2]string{"WEIGHTS", weights.HumanModels(t)})
 	p.Files = shared
 	testscript.Run(t, p)
 }
 
-func scripts() testscript.Params {
+func scripts(env ...[2]string) testscript.Params {
 	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "capture": capture},
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
-			for _, kv := range [][2]string{
+			for _, kv := range append([][2]string{
 				{"HOME", home}, {"USERPROFILE", home},
 				{"XDG_CONFIG_HOME", filepath.Join(home, "config")}, {"XDG_STATE_HOME", filepath.Join(home, "state")},
 				{"AppData", filepath.Join(home, "config")}, {"LocalAppData", filepath.Join(home, "state")},
 				{"VAULT_URL", "vault"}, {"CUSTODY", "local:keys"},
-			} {
+			}, env...) {
 				e.Setenv(kv[0], kv[1])
 			}
 			program, err := exec.LookPath("aivault")

@@ -8,6 +8,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/aivault/aivault/integration/servers"
+	"github.com/aivault/aivault/integration/weights"
 )
 
 // TestS3 runs scripts against a vault in one S3 server and its keeper in
@@ -40,7 +41,7 @@ func TestS3(t *testing.T) {
 	p := params("team/vault")
 	p.Dir = filepath.Join("testdata", "s3")
 	testscript.Run(t, p)
-	q := params("shared", [2]string{"CUSTODY", "object:" + keeper.URL("keys", "shared")}, [2]string{"AIVAULT_CA_FILE", vault.CAFile},
+	q := params("shared", [2]string{"WEIGHTS", weights.HumanModels(t)}, [2]string{"CUSTODY", "object:" + keeper.URL("keys", "shared")}, [2]string{"AIVAULT_CA_FILE", vault.CAFile},
 		[2]string{"AWS_ACCESS_KEY_ID", vault.AccessKey}, [2]string{"AWS_SECRET_ACCESS_KEY", vault.SecretKey},
 		[2]string{"AIVAULT_CUSTODY_AWS_ACCESS_KEY_ID", keeper.AccessKey}, [2]string{"AIVAULT_CUSTODY_AWS_SECRET_ACCESS_KEY", keeper.SecretKey})
 	q.Files = shared
