@@ -28,6 +28,7 @@ type Keeper struct {
 	pin      func() (string, error)
 	now      func() time.Time
 	free     chan pkcs11.SessionHandle // 0: may be opened
+	sessions int                       // that are free or in use
 	ours     bool                      // this keeper has initialised the library
 	profile  custody.Profile
 	copyable bool // the token does not know how to forbid copies
@@ -67,9 +68,7 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 		k.module.Destroy()
 		return nil, failed("initialising the library", err)
 	}
-	for range maxSessions {
-		k.free <- 0
-	}
+	k.allow(1)
 	if err := k.open(ctx, u); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -78,7 +77,7 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 
 // Close ends all sessions. Calls in progress must have returned.
 func (k *Keeper) Close() error {
-	for range maxSessions {
+	for range k.sessions {
 		if h := <-k.free; h != 0 {
 			k.module.CloseSession(h)
 		}
@@ -95,6 +94,9 @@ func (k *Keeper) open(ctx context.Context, u uri) error {
 	info, err := k.choose(u)
 	if err != nil {
 		return err
+	}
+	if !isSoftHSM(info) {
+		k.allow(maxSessions - 1)
 	}
 	if err := k.with(ctx, func(s session) error {
 		var err error
@@ -135,6 +137,18 @@ func (k *Keeper) choose(u uri) (pkcs11.TokenInfo, error) {
 	return found, nil
 }
 
+// allow lets so many more sessions be opened.
+func (k *Keeper) allow(n int) {
+	k.sessions += n
+	for range n {
+		k.free <- 0
+	}
+}
+
+// isSoftHSM says that keys are files. Threads that write to it at once make its
+// library fail, and leave half an object behind.
+func isSoftHSM(info pkcs11.TokenInfo) bool { return strings.HasPrefix(info.ManufacturerID, "SoftHSM") }
+
 func matches(asked, has string) bool { return asked == "" || asked == strings.TrimSpace(has) }
 
 func (k *Keeper) describe(info pkcs11.TokenInfo) custody.Profile {
@@ -158,7 +172,7 @@ func (k *Keeper) describe(info pkcs11.TokenInfo) custody.Profile {
 	if k.copyable {
 		p.Notes = append(p.Notes, "The token does not know how to forbid copies within it: whoever had its PIN may have made one of a key under another label.")
 	}
-	if strings.HasPrefix(manufacturer, "SoftHSM") {
+	if isSoftHSM(info) {
 		p.Notes = append(p.Notes, "SoftHSM is no hardware: its keys lie in files of the machine that runs aivault.")
 		p.KeyThroughHost = true
 	}

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -19,8 +21,16 @@ type session struct {
 	handle pkcs11.SessionHandle
 }
 
+// A token that others write to at the same moment may fail for no reason of ours:
+// SoftHSM's processes do, which share files.
+const (
+	failures  = 5                     // of one call, in a row, before they are believed
+	firstWait = 10 * time.Millisecond // before the second try; it doubles
+)
+
 // with gives do a session that is logged in. If the token lost it, do is called
-// once more with another.
+// once more with another; if it failed without a reason, a few times more. So do
+// begins by looking what there is.
 func (k *Keeper) with(ctx context.Context, do func(session) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -32,7 +42,7 @@ func (k *Keeper) with(ctx context.Context, do func(session) error) error {
 		return ctx.Err()
 	}
 	defer func() { k.free <- h }()
-	for again := true; ; again = false {
+	for again, tries := true, 1; ; tries++ {
 		var err error
 		if h == 0 {
 			if h, err = k.login(); err != nil {
@@ -42,7 +52,13 @@ func (k *Keeper) with(ctx context.Context, do func(session) error) error {
 		if err = k.loggedIn(h); err == nil {
 			err = do(session{k, h})
 		}
-		if !lost(err) {
+		switch {
+		case unexplained(err) && tries < failures:
+			if wait(ctx, firstWait<<(tries-1)) != nil {
+				return err
+			}
+			continue
+		case !lost(err):
 			return err
 		}
 		k.module.CloseSession(h)
@@ -50,7 +66,25 @@ func (k *Keeper) with(ctx context.Context, do func(session) error) error {
 		if !again || ctx.Err() != nil {
 			return err
 		}
+		again = false
 	}
+}
+
+// wait waits for at most d, a random part of it.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(rand.N(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// unexplained reports whether the token failed without saying why.
+func unexplained(err error) bool {
+	return is(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED)
 }
 
 // login opens a session. One login is that of all sessions of this process.
