@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", fewer(2000), "random histories with the symbolic cipher")
-	real      = flag.Int("real", fewer(100), "random histories with age")
+	histories = flag.Int("histories", fewer(1000), "random histories with the symbolic cipher")
+	real      = flag.Int("real", fewer(50), "random histories with age")
 	seed      = flag.Uint64("seed", 1, "the first seed")
 )
 
