@@ -41,23 +41,14 @@ type fixture struct {
 	env    []string // of the program
 }
 
-// ways are those in which the suite of a contract runs. A store's is heavy, and
-// its second and third run show what is new in them: the translation of every
-// method, and the program. A keeper's runs whole in each.
+// ways are those in which the suite of a contract runs.
 var ways = []struct {
 	name string
 	open func(t *testing.T, plugin string, f fixture, create bool) opened
-	slim bool
 }{
-	{"in-process", inProcess, false},
-	{"wire", throughWire, true},
-	{"subprocess", asProgram, true},
-}
-
-// slim has the checks of a store that run in every way.
-var slim = []string{
-	"put-once", "put-race", "put-empty", "put-too-large", "bytes-intact", "get-range", "get-version", "get-absent", "list-order", "list-one-level",
-	"list-versions", "erase-gone", "erase-absent", "keys-refused", "cancel-put", "cancel-get", "probe-clean",
+	{"in-process", inProcess},
+	{"wire", throughWire},
+	{"subprocess", asProgram},
 }
 
 // opened is a fixture that was opened in one of the ways.
@@ -77,8 +68,9 @@ func TestSuites(t *testing.T) {
 			return // or somebody asked for some of them alone
 		}
 		for plugin := range suites {
+			want := ran[plugin+" "+ways[0].name]
 			for _, way := range ways {
-				if n := ran[plugin+" "+way.name]; n < len(slim) {
+				if n := ran[plugin+" "+way.name]; n != want || n < min(len(backendtest.Checks()), len(custodytest.Checks())) {
 					t.Errorf("%s, %s: %d checks ran", plugin, way.name, n)
 				}
 			}
@@ -89,7 +81,7 @@ func TestSuites(t *testing.T) {
 			f := open(t)
 			for _, way := range ways {
 				t.Run(way.name, func(t *testing.T) {
-					ran[plugin+" "+way.name] = run(t, f, way.slim, func(t *testing.T, create bool) opened {
+					ran[plugin+" "+way.name] = run(t, f, func(t *testing.T, create bool) opened {
 						return way.open(t, plugin, f, create)
 					})
 				})
@@ -99,13 +91,10 @@ func TestSuites(t *testing.T) {
 }
 
 // run runs the suite of a fixture's contract, and returns how many checks ran.
-func run(t *testing.T, f fixture, light bool, open func(t *testing.T, create bool) opened) (ran int) {
+func run(t *testing.T, f fixture, open func(t *testing.T, create bool) opened) (ran int) {
 	if f.store != nil {
 		s := open(t, true).store
 		for _, c := range backendtest.Checks() {
-			if light && !slices.Contains(slim, c.Name) {
-				continue
-			}
 			t.Run(c.Name, func(t *testing.T) {
 				if err := c.Run(t.Context(), s); err != nil {
 					t.Errorf("%v\nrule: %s", err, c.Rule)
