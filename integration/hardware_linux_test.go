@@ -32,31 +32,42 @@ func (h *hardware) inTPM() string {
 	return "plugin:tpm:dir=" + h.dir + "&device=" + h.tpm.Socket + "&auth-source=env:TPM_AUTH"
 }
 
-// TestLifeInHardware takes a model through its life on S3, with keys in an HSM,
+// TestLifeInHardware takes a model through its life on S3 and on Azure, with keys in an HSM,
 // in a TPM, and in both: pushed, pulled, rolled back, destroyed, certified. What
 // is left in the hardware afterwards is read back by tools that are not ours, and
 // agrees with the certificate.
 func TestLifeInHardware(t *testing.T) {
-	storage := servers.VersityGW(t, servers.Options{Versioning: true})
+	places := places(t)
 	for name, custody := range map[string]func(*hardware) string{
 		"hsm":    (*hardware).inHSM,
 		"tpm":    (*hardware).inTPM,
 		"any-of": func(h *hardware) string { return "any-of(" + h.inHSM() + "," + h.inTPM() + ")" },
 		"all-of": func(h *hardware) string { return "all-of(" + h.inHSM() + "," + h.inTPM() + ")" },
 	} {
-		t.Run(name, func(t *testing.T) {
-			bucket := "models-" + name
-			storage.MakeBucket(t, bucket, true, false)
-			h := newHardware(t)
-			h.life(t, storage.URL(bucket, "team"), custody(h), storage.Environ("")...)
-		})
+		for _, at := range places {
+			t.Run(name+"/"+at.name, func(t *testing.T) {
+				h := newHardware(t)
+				h.life(t, at, "models-"+name, custody(h))
+			})
+		}
 	}
 }
 
-func (h *hardware) life(t *testing.T, location, custody string, env ...string) {
+func (h *hardware) life(t *testing.T, at place, vault, custody string) {
+	location := at.location(vault)
+	if at.plugin != "" {
+		buildPlugin(t, at.plugin)
+	}
 	usesHSM, usesTPM := strings.Contains(custody, "plugin:pkcs11"), strings.Contains(custody, "plugin:tpm")
-	p := newHome(t, append(append(env, h.env...), "AIVAULT_VAULT="+location)...)
-	genesis := p.json(t, 0, "init", location, "--custody", custody, "--member", "ada", "--plugin-env", "HSM_PIN", "--plugin-env", "SOFTHSM2_CONF", "--plugin-env", "TPM_AUTH")["genesis"].(string)
+	p := newHome(t, slices.Concat(at.env, at.variables, h.env, []string{"AIVAULT_VAULT=" + location})...)
+	args := []string{"init", location, "--custody", custody, "--member", "ada", "--plugin-env", "HSM_PIN", "--plugin-env", "SOFTHSM2_CONF", "--plugin-env", "TPM_AUTH"}
+	for _, v := range at.variables {
+		name, _, _ := strings.Cut(v, "=")
+		args = append(args, "--plugin-env", name)
+	}
+	genesis := p.json(t, 0, args...)["genesis"].(string)
+	p.env = append(p.env, "AIVAULT_GENESIS="+genesis)
+	p.run(t, 0, "join", location, "--genesis", genesis)
 	model := filepath.Join(p.dir, "model")
 	for _, text := range []string{"these are the weights", "these are better ones"} {
 		if err := os.MkdirAll(model, 0o755); err != nil {

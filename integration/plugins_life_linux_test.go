@@ -1,12 +1,14 @@
 package integration_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,17 +35,43 @@ func buildPlugin(t *testing.T, names ...string) string {
 	return built
 }
 
+// place is where a vault can be.
+type place struct {
+	name      string
+	plugin    string // that reaches it; "": none is needed
+	location  func(vault string) string
+	env       []string // of aivault
+	variables []string // of the plugin
+}
+
+// places are a bucket on S3 with versions, and a container in Azure.
+func places(t *testing.T) []place {
+	t.Helper()
+	s3, azure := servers.VersityGW(t, servers.Options{Versioning: true}), servers.Azurite(t)
+	return []place{
+		{name: "s3", env: s3.Environ(""), location: func(vault string) string {
+			s3.MakeBucket(t, vault, true, false)
+			return s3.URL(vault, "team")
+		}},
+		{name: "azure", plugin: "aivault-plugin-azblob", variables: []string{"AZURE_STORAGE_KEY=" + azure.Key}, location: func(vault string) string {
+			return "plugin:azblob:" + azure.Endpoint + "/" + vault + "/team"
+		}},
+	}
+}
+
 // life is a vault by plugins, and whoever has every role in it.
 type life struct {
 	*home
 	*testing.T
 }
 
-// newLife makes a vault. variables are what its plugins see.
-func newLife(t *testing.T, plugins, location, custody string, variables ...string) *life {
+// newLife makes a vault. variables are what the keeper's plugin sees.
+func newLife(t *testing.T, p place, plugin, custody string, variables ...string) *life {
 	t.Helper()
-	dir := buildPlugin(t, strings.Fields(plugins)...)
-	h := newHome(t, append([]string{"AIVAULT_PLUGIN_DIR=" + dir, "AIVAULT_VAULT=" + location, "AIVAULT_CUSTODY=" + custody}, variables...)...)
+	location := p.location(cmp.Or(strings.TrimPrefix(plugin, "aivault-plugin-"), "directory") + "-keys")
+	dir := buildPlugin(t, strings.Fields(plugin+" "+p.plugin)...)
+	variables = append(variables, p.variables...)
+	h := newHome(t, slices.Concat([]string{"AIVAULT_PLUGIN_DIR=" + dir, "AIVAULT_VAULT=" + location, "AIVAULT_CUSTODY=" + custody}, p.env, variables)...)
 	args := []string{"init", location, "--custody", custody, "--member", "ada", "--person", "Ada Byron, data office, Example Ltd"}
 	for _, v := range variables {
 		name, _, _ := strings.Cut(v, "=")
@@ -104,11 +132,20 @@ func (l *life) certified(id string, says ...string) {
 	l.run(l, 0, "verify", "--full")
 }
 
-// TestLifeOnAzure: storage in Azure (Azurite), keys in a directory.
-func TestLifeOnAzure(t *testing.T) {
-	t.Parallel()
-	a := servers.Azurite(t)
-	l := newLife(t, "aivault-plugin-azblob", "plugin:azblob:"+a.Endpoint+"/models/team", "local:"+filepath.Join(t.TempDir(), "keys"), "AZURE_STORAGE_KEY="+a.Key)
+// TestLifeOfPlugins takes models through their lives on S3 (versitygw) and Azure
+// (Azurite), with keys in a directory, in transit and in KMS (doubles).
+func TestLifeOfPlugins(t *testing.T) {
+	for _, p := range places(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Run("directory", func(t *testing.T) { lifeWithDirectory(t, p) })
+			t.Run("transit", func(t *testing.T) { lifeWithTransit(t, p) })
+			t.Run("kms", func(t *testing.T) { lifeWithKMS(t, p) })
+		})
+	}
+}
+
+func lifeWithDirectory(t *testing.T, p place) {
+	l := newLife(t, p, "", "local:"+filepath.Join(t.TempDir(), "keys"))
 	l.rollBack()
 	id := l.request()
 	if ran := l.json(t, 0, "decommission", "run", id, "--yes"); ran["certificate"] != true || ran["retained_objects"] != 0.0 {
@@ -117,15 +154,13 @@ func TestLifeOnAzure(t *testing.T) {
 	l.certified(id)
 }
 
-// TestLifeWithTransit: keys in transit (a double), and a limit on how often they
-// are used.
-func TestLifeWithTransit(t *testing.T) {
-	t.Parallel()
+// lifeWithTransit has a limit on how often keys are used, too.
+func lifeWithTransit(t *testing.T, p place) {
 	engine := transittest.New(time.Now)
 	engine.AddToken("all")
 	server := httptest.NewServer(engine)
 	defer server.Close()
-	l := newLife(t, "aivault-plugin-transit", filepath.Join(t.TempDir(), "vault"), "plugin:transit:"+server.URL+"/"+transittest.Mount, "VAULT_TOKEN=all")
+	l := newLife(t, p, "aivault-plugin-transit", "plugin:transit:"+server.URL+"/"+transittest.Mount, "VAULT_TOKEN=all")
 	if out, _ := l.run(t, 0, "doctor"); !strings.Contains(out, "rate limit quota") {
 		t.Errorf("doctor does not say how reading is limited: %s", out)
 	}
@@ -147,10 +182,9 @@ func TestLifeWithTransit(t *testing.T) {
 	l.certified(id, "tested against a double of the server", "lives on in snapshots")
 }
 
-// TestLifeWithKMS: keys in AWS KMS (a double), where a destruction is pending for
-// a week, and the certificate waits.
-func TestLifeWithKMS(t *testing.T) {
-	t.Parallel()
+// lifeWithKMS has a destruction that is pending for a week, and a certificate that
+// waits.
+func lifeWithKMS(t *testing.T, p place) {
 	var mu sync.Mutex
 	ahead := -10 * 24 * time.Hour // of this machine's clock
 	clock := func() time.Time {
@@ -165,9 +199,14 @@ func TestLifeWithKMS(t *testing.T) {
 	}
 	server := httptest.NewServer(awskmstest.New(clock))
 	defer server.Close()
-	l := newLife(t, "aivault-plugin-awskms", filepath.Join(t.TempDir(), "vault"),
+	// Where the storage is of the same cloud, its credentials are those of the keys.
+	credentials := slices.Clone(p.env)
+	if len(credentials) == 0 {
+		credentials = []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test"}
+	}
+	l := newLife(t, p, "aivault-plugin-awskms",
 		"plugin:awskms:eu-central-1/models?endpoint="+url.QueryEscape(server.URL),
-		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
+		append(credentials, "AWS_EC2_METADATA_DISABLED=true")...)
 	l.rollBack()
 	id := l.request()
 	set(0)
