@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/aivault/aivault/crypto/canonical"
 	"github.com/aivault/aivault/vault/entry"
@@ -37,7 +38,9 @@ type ScanResult struct {
 	Report  *scan.Report
 }
 
-// scanReport is the document: what scanned what, and all that was found.
+// scanReport is the document: what scanned what, and what was found. It outlives the
+// version, whose file names do not: neither do they stand here, nor messages, which
+// may quote them or content.
 type scanReport struct {
 	Format   string           `json:"format"`
 	Digest   canonical.Digest `json:"digest"` // of the version
@@ -57,11 +60,9 @@ type scannerJSON struct {
 }
 
 type findingJSON struct {
-	Path     string `json:"path,omitempty"`
-	Bytes    []byte `json:"path_base64,omitempty"` // of a path that is no UTF-8
+	File     int    `json:"file"` // which one, from 1, in bytewise order of the paths; 0: none of them
 	Rule     string `json:"rule"`
 	Severity string `json:"severity"`
-	Message  string `json:"message,omitempty"`
 }
 
 // Scan pulls a version into dir, an empty directory that the caller removes
@@ -107,7 +108,7 @@ func (v *Vault) Scan(ctx context.Context, ref Ref, s scan.Scanner, dir string, o
 	attest := AttestOptions{Type: state.Scan, Name: res.Name, Result: res.Result, Expires: o.Expires}
 	if !o.NoReport {
 		attest.File = filepath.Join(dir, "scan-report.json")
-		if err := v.writeScanReport(attest.File, cv.Digest, res, o.Digest); err != nil {
+		if err := v.writeScanReport(attest.File, content, cv.Digest, res, o.Digest); err != nil {
 			return nil, err
 		}
 	}
@@ -141,18 +142,38 @@ func verdict(r *scan.Report, files int64) string {
 	return state.Pass
 }
 
-func (v *Vault) writeScanReport(file string, digest canonical.Digest, res *ScanResult, scanner canonical.Digest) error {
+// filesIn numbers the regular files below dir, in bytewise order of their paths.
+func filesIn(dir string) (map[string]int, error) {
+	var paths []string
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			var rel string
+			if rel, err = filepath.Rel(dir, p); err == nil {
+				paths = append(paths, filepath.ToSlash(rel))
+			}
+		}
+		return err
+	})
+	slices.Sort(paths)
+	out := make(map[string]int, len(paths))
+	for i, p := range paths {
+		out[p] = i + 1
+	}
+	return out, err
+}
+
+func (v *Vault) writeScanReport(file, content string, digest canonical.Digest, res *ScanResult, scanner canonical.Digest) error {
 	doc := scanReport{Format: scanReportFormat, Digest: digest, Time: entry.At(v.config.Now()), Files: res.Files, Examined: res.Report.Examined,
 		Result: res.Result, Scanner: scannerJSON{Name: res.Scanner.Name, Version: res.Scanner.Version, Rules: res.Scanner.Rules}, Findings: []findingJSON{}}
 	if !scanner.IsZero() {
 		doc.Scanner.SHA256 = &scanner
 	}
+	number, err := filesIn(content)
+	if err != nil {
+		return fmt.Errorf("numbering what was scanned: %w", err)
+	}
 	for _, f := range res.Report.Findings {
-		j := findingJSON{Path: f.Path, Rule: f.Rule, Severity: f.Severity.String(), Message: f.Message}
-		if !utf8.ValidString(f.Path) {
-			j.Path, j.Bytes = "", []byte(f.Path)
-		}
-		doc.Findings = append(doc.Findings, j)
+		doc.Findings = append(doc.Findings, findingJSON{File: number[f.Path], Rule: f.Rule, Severity: f.Severity.String()})
 	}
 	b, err := canonical.Marshal(doc)
 	if err != nil {

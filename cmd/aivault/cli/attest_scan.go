@@ -133,6 +133,6 @@ func writeFindings(w io.Writer, all []findingJSON) {
 		}
 	}
 	if more := len(all) - shown; more > 0 {
-		fmt.Fprintf(w, "and %d more, in --json and in the report\n", more)
+		fmt.Fprintf(w, "and %d more, in --json\n", more)
 	}
 }
