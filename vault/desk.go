@@ -14,7 +14,7 @@ import (
 // and run. keepers says that keys will be destroyed, or tried: without it nothing
 // asks the keepers. It reads past this machine's cache.
 func (v *Vault) Desk(ctx context.Context, keepers bool) (*disposal.Desk, error) {
-	d := &disposal.Desk{Vault: v.ledger, Store: v.config.Store, Jobs: v.config.Jobs, Tool: v.config.Tool, Artefacts: v.artefactIDs, Proof: v.proveInclusion}
+	d := &disposal.Desk{Vault: v.ledger, Store: v.config.Store, Warn: v.config.Warn, Jobs: v.config.Jobs, Tool: v.config.Tool, Artefacts: v.artefactIDs, Proof: v.proveInclusion}
 	if keepers {
 		var err error
 		if d.Keepers, err = v.connect(ctx); err != nil {

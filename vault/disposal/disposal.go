@@ -53,8 +53,10 @@ type Desk struct {
 	Keepers map[string]custody.Keeper // that this machine reaches; may be nil where nothing is run
 	// Unreached says why keepers are missing there; nil: this machine is not told of them.
 	Unreached error
-	Jobs      int    // concurrent requests; 0: a default
-	Tool      string // name and version of this program, for certificates
+	// Warn is told of a keeper that did not do its part where another could; nil: nobody is.
+	Warn func(error)
+	Jobs int    // concurrent requests; 0: a default
+	Tool string // name and version of this program, for certificates
 	// Artefacts lists the artefacts of the vault; nil: those that Store lists.
 	Artefacts func(ctx context.Context) ([]canonical.Digest, error)
 	// Proof proves that journals stand in the newest cosigned checkpoint; nil
@@ -112,7 +114,7 @@ func (d *Desk) ring(id canonical.Digest) *keyring.Ring {
 	if d.rings == nil {
 		d.rings = map[canonical.Digest]*keyring.Ring{}
 	}
-	r := &keyring.Ring{Ledger: d.Vault.Artefact(id), Vault: d.Vault, Store: d.Store, Keepers: d.Keepers, Unreached: d.Unreached, Jobs: d.Jobs}
+	r := &keyring.Ring{Ledger: d.Vault.Artefact(id), Vault: d.Vault, Store: d.Store, Keepers: d.Keepers, Unreached: d.Unreached, Warn: d.Warn, Jobs: d.Jobs}
 	d.rings[id] = r
 	return r
 }

@@ -19,7 +19,6 @@ import (
 type Destruction struct {
 	Versions []canonical.ID // that no living key opens any more
 	Keys     []state.DestroyedKey
-	Left     []error // all-of: keys that could not be destroyed beside one that was
 }
 
 // PendingKey is a keeper key that is not gone yet.
@@ -235,7 +234,9 @@ func (r *Ring) destroyKeys(ctx context.Context, doomed []*state.Epoch, out *Dest
 			}
 		}
 		if ep.Candidate.Mode == state.AllOf && gone > 0 {
-			out.Left = append(out.Left, errs...)
+			if r.Warn != nil && len(errs) > 0 {
+				r.Warn(fmt.Errorf("destroyed without every keeper: %w", errors.Join(errs...)))
+			}
 			continue
 		}
 		waiting.Keys = append(waiting.Keys, pending...)

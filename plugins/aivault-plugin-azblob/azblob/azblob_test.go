@@ -38,6 +38,38 @@ func answering(t *testing.T, c Credentials, h http.HandlerFunc) *Store {
 	return open(t, server.URL+"/account/vault", c)
 }
 
+// A signature is part of every URL, which errors of the network quote.
+func TestSignatureIsNotShown(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusOK)
+		panic(http.ErrAbortHandler)
+	}))
+	s := open(t, server.URL+"/account/vault", Credentials{SAS: "sv=1&sig=secret"})
+	fails := func(what string) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, perr := s.Put(ctx, "k", []byte("body"))
+		body, _, gerr := s.Get(ctx, backends.Ref{Key: "k"}, 0, -1)
+		if gerr == nil {
+			_, gerr = io.ReadAll(body)
+			body.Close()
+		}
+		var lerr error
+		for _, err := range s.List(ctx, "", backends.ListOptions{}) {
+			lerr = err
+		}
+		for _, err := range []error{perr, gerr, lerr} {
+			if err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	fails("a connection that breaks")
+	server.Close()
+	fails("nobody there")
+}
+
 func TestLocation(t *testing.T) {
 	for text, want := range map[string]location{
 		"https://acme.blob.core.windows.net/models":       {"acme", "https://acme.blob.core.windows.net/models", ""},

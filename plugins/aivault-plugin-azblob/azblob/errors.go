@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -34,7 +35,7 @@ func (s *Store) fail(ctx context.Context, op, key string, err error, m mode) err
 	if e, ok := errors.AsType[*backends.Error](err); ok {
 		return e
 	}
-	e := &backends.Error{Op: op, Key: key, Kind: backends.KindOf(err), Err: err}
+	e := &backends.Error{Op: op, Key: key, Kind: backends.KindOf(err), Err: unaddressed(err)}
 	if e.Kind != 0 {
 		return e
 	}
@@ -57,6 +58,15 @@ func (s *Store) fail(ctx context.Context, op, key string, err error, m mode) err
 		}
 	}
 	return e
+}
+
+// unaddressed takes the URL off an error of the network: a shared access signature
+// is part of it.
+func unaddressed(err error) error {
+	if at, ok := errors.AsType[*url.Error](err); ok {
+		return at.Err
+	}
+	return err
 }
 
 // judge reads an answer that refuses. Its text is not shown: it repeats the
